@@ -1,0 +1,207 @@
+// Package hw is the hardware IR: the single definition of the integer arithmetic. The simulator executes it and the HLS back end
+// prints it, so both compute the same bits.
+//
+// A program is a list of kernels over buffers. Tensors are channels last and have no batch axis: one run is one sample. A kernel is
+// one loop nest; each output element ends in a scalar program over a dozen primitives (see Prims) whose widths are proved.
+package hw
+
+import (
+	"quern/ir"
+)
+
+// Program is a network in integers.
+type Program struct {
+	Name    string
+	Inputs  []*Buffer
+	Outputs []*Buffer
+	Buffers []*Buffer // all, by ID
+	Kernels []*Kernel // in order of execution
+}
+
+// Buffer is a tensor of integers, row major in Shape, written by one kernel or by the host.
+type Buffer struct {
+	ID    int
+	Name  string
+	Shape []int    // channels last: [H,W,C], [L,C] or [C]
+	Range Interval // proved; it gives the width
+	Port  *Port    // set for inputs and outputs of the program
+}
+
+// Len is the number of elements.
+func (b *Buffer) Len() int {
+	n := 1
+	for _, d := range b.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Channels is the size of the last axis, 1 for a scalar.
+func (b *Buffer) Channels() int {
+	if len(b.Shape) == 0 {
+		return 1
+	}
+	return b.Shape[len(b.Shape)-1]
+}
+
+// Port ties a buffer to a tensor of the model: how the host lays out and converts it.
+type Port struct {
+	Name  string    // of the model's input or output
+	Shape []int     // of the model's tensor, without the batch axis
+	Perm  []int     // axis i of the buffer is axis Perm[i] of the model's tensor
+	Quant *ir.Quant // per tensor
+}
+
+// Kind is the kind of loop nest of a kernel.
+type Kind uint8
+
+// The kinds. A table lookup is a Map whose program has a lut step, so that it can also end any other kernel.
+const (
+	KDot Kind = iota
+	KWindow
+	KMap
+	KMove
+)
+
+var kindNames = [...]string{"dot", "window", "map", "move"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Kernel is one loop nest. Exactly one of Dot, Window, Move is set, or none for a Map.
+type Kernel struct {
+	Name string // unique, a C identifier
+	Pos  ir.Pos // the node it came from
+	Kind Kind
+	In   []*Buffer // one, but for Map (one or more of the output's shape) and Move (one or more)
+	Out  *Buffer
+
+	Dot    *Dot
+	Window *Window
+	Move   *Move
+	// Prog ends each element: its inputs are the accumulator (Dot, Window) or the elements of In (Map). nil for Move.
+	Prog *Prog
+}
+
+// Geometry is a sliding window over an [H,W,C] input; a matrix product has H = 1, W rows and a 1x1 kernel.
+type Geometry struct {
+	H, W, C    int // input
+	OH, OW, OC int // output
+	KH, KW     int
+	SH, SW     int // strides
+	DH, DW     int // dilations
+	PH, PW     int // rows above and columns left of the input that hold PadValue; below and right follow from the sizes
+	PadValue   int64
+}
+
+// Inside is the input coordinate under kernel tap (ky,kx) at output (oy,ox), and whether it lies inside the input.
+func (g *Geometry) Inside(oy, ox, ky, kx int) (y, x int, ok bool) {
+	y, x = oy*g.SH-g.PH+ky*g.DH, ox*g.SW-g.PW+kx*g.DW
+	return y, x, y >= 0 && y < g.H && x >= 0 && x < g.W
+}
+
+// Dot is convolution and matrix product: acc[o] = Bias[o] + sum over the window of Weights[o] * x.
+type Dot struct {
+	Geometry
+	Groups  int
+	Weights []int32    // [OC][KH][KW][C/Groups], weight zero points subtracted
+	Bias    []int64    // [OC]: bias at the accumulator's scale, less the input's zero point times the sum of the weights
+	Acc     []Interval // [OC]: proved for every partial sum in any order
+}
+
+// MACs is the number of multiply-accumulates of one run.
+func (d *Dot) MACs() int { return d.OH * d.OW * d.OC * d.KH * d.KW * d.C / d.Groups }
+
+// WeightRange is the interval of the weights.
+func (d *Dot) WeightRange() Interval {
+	r := Interval{}
+	for i, w := range d.Weights {
+		v := Interval{int64(w), int64(w)}
+		if i == 0 {
+			r = v
+		}
+		r = r.Union(v)
+	}
+	return r
+}
+
+// Bound derives Acc from the actual weights and the range of the input. Each term's interval is widened to hold 0 first, so the
+// bound holds for every partial sum in any order, from the bias as the initial value.
+func (d *Dot) Bound(x Interval) {
+	x = x.Union(Interval{d.PadValue, d.PadValue})
+	k := d.KH * d.KW * d.C / d.Groups
+	d.Acc = make([]Interval, d.OC)
+	for o := range d.Acc {
+		lo, hi := d.Bias[o], d.Bias[o]
+		for _, w := range d.Weights[o*k : (o+1)*k] {
+			p, q := int64(w)*x.Lo, int64(w)*x.Hi
+			lo += min(p, q, 0)
+			hi += max(p, q, 0)
+		}
+		d.Acc[o] = Interval{lo, hi}
+	}
+}
+
+// Reduce is what a Window kernel does with its elements.
+type Reduce uint8
+
+// The reductions.
+const (
+	ReduceMax Reduce = iota
+	ReduceSum
+)
+
+var reduceNames = [...]string{"max", "sum"}
+
+func (r Reduce) String() string { return reduceNames[r] }
+
+// Window is a reduction over a sliding window, channel by channel (OC = C). Elements outside the input count as PadValue.
+type Window struct {
+	Geometry
+	Reduce Reduce
+	Acc    Interval
+}
+
+// Bound derives Acc from the range of the input.
+func (w *Window) Bound(x Interval) {
+	x = x.Union(Interval{w.PadValue, w.PadValue})
+	if w.Reduce == ReduceMax {
+		w.Acc = x
+		return
+	}
+	n := int64(w.KH * w.KW)
+	w.Acc = Interval{n * min(x.Lo, 0), n * max(x.Hi, 0)}
+}
+
+// Move copies elements: reshape, transpose, pad, concatenation, slice, repetition. Output elements that no piece writes have the
+// value Fill.
+type Move struct {
+	Pieces []Piece
+	Fill   int64
+	Filled bool // some output elements are not written by a piece
+}
+
+// Piece copies a block: for every index i in Size, out[DstOff + sum i*DstStride] = In[Src][SrcOff + sum i*SrcStride]. A source stride
+// of 0 repeats.
+type Piece struct {
+	Src                        int
+	SrcOff, DstOff             int
+	Size, SrcStride, DstStride []int
+}
+
+// MACs is the number of multiply-accumulates of one run of the program.
+func (p *Program) MACs() int {
+	n := 0
+	for _, k := range p.Kernels {
+		if k.Dot != nil {
+			n += k.Dot.MACs()
+		}
+	}
+	return n
+}
+
+// NewBuffer adds a buffer.
+func (p *Program) NewBuffer(name string, shape []int, r Interval) *Buffer {
+	b := &Buffer{ID: len(p.Buffers), Name: name, Shape: shape, Range: r}
+	p.Buffers = append(p.Buffers, b)
+	return b
+}

@@ -1,0 +1,228 @@
+package op
+
+import (
+	"fmt"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"quern/ir"
+	"quern/ir/tensor"
+)
+
+// Conv is ONNX Conv (1, 11, 22): x [N,C,spatial...], weights [M,C/group,kernel...], bias [M] or none; one or two spatial axes.
+// Pads are begins then ends and always explicit: the importer resolves auto_pad.
+type Conv struct {
+	Strides   []int `attr:"strides"`   // empty: 1
+	Pads      []int `attr:"pads"`      // empty: 0
+	Dilations []int `attr:"dilations"` // empty: 1
+	Group     int   `attr:"group"`
+}
+
+func (*Conv) OpName() string { return "Conv" }
+
+// Spatial is the geometry of a sliding window with all defaults filled in.
+type Spatial struct {
+	Kernel, Stride, Dilation, Begin, End []int
+}
+
+// NewSpatial fills in the defaults of a window over len(kernel) axes and checks lengths and signs.
+func NewSpatial(kernel, strides, dilations, pads []int) (Spatial, error) {
+	n := len(kernel)
+	s := Spatial{kernel, strides, dilations, nil, nil}
+	if len(strides) == 0 {
+		s.Stride = ones(n)
+	}
+	if len(dilations) == 0 {
+		s.Dilation = ones(n)
+	}
+	if len(pads) == 0 {
+		pads = make([]int, 2*n)
+	}
+	if len(s.Stride) != n || len(s.Dilation) != n || len(pads) != 2*n {
+		return s, fmt.Errorf("%d spatial axes: want as many strides and dilations and twice as many pads, got %v, %v, %v", n, s.Stride,
+			s.Dilation, pads)
+	}
+	for i := range n {
+		if kernel[i] < 1 || s.Stride[i] < 1 || s.Dilation[i] < 1 {
+			return s, fmt.Errorf("kernel %v, strides %v, dilations %v: want 1 or more", kernel, s.Stride, s.Dilation)
+		}
+	}
+	for _, p := range pads {
+		if p < 0 {
+			return s, fmt.Errorf("pads %v: want 0 or more", pads)
+		}
+	}
+	s.Begin, s.End = pads[:n], pads[n:]
+	return s, nil
+}
+
+func ones(n int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = 1
+	}
+	return s
+}
+
+// Extent is the size of the dilated kernel on axis i.
+func (s *Spatial) Extent(i int) int { return (s.Kernel[i]-1)*s.Dilation[i] + 1 }
+
+// Out is the output size on axis i for an input size; ceil rounds the last partial window up (pooling's ceil_mode), but drops
+// a window that would start in the end padding.
+func (s *Spatial) Out(i, in int, ceil bool) (int, error) {
+	if in < 0 {
+		return 0, fmt.Errorf("spatial dimension %s must be known", ir.DimString(in))
+	}
+	room := in + s.Begin[i] + s.End[i] - s.Extent(i)
+	if room < 0 {
+		return 0, fmt.Errorf("window of %d does not fit an input of %d with pads %d and %d", s.Extent(i), in, s.Begin[i], s.End[i])
+	}
+	n := room/s.Stride[i] + 1
+	if ceil && room%s.Stride[i] != 0 && n*s.Stride[i] < in+s.Begin[i] {
+		n++
+	}
+	return n, nil
+}
+
+// Spatial is the window of the convolution for a weight shape.
+func (o *Conv) Spatial(weights []int) (Spatial, error) {
+	return NewSpatial(weights[2:], o.Strides, o.Dilations, o.Pads)
+}
+
+func (o *Conv) Infer(in []*ir.Type) ([]ir.Type, error) {
+	x, w := in[0], in[1]
+	if r := len(x.Shape); r < 3 || r > 4 {
+		return nil, fmt.Errorf("input 0: want 3 or 4 dims, got %v", *x)
+	}
+	if len(w.Shape) != len(x.Shape) || !w.Known() {
+		return nil, fmt.Errorf("input 1 (weights): want %d known dims, got %v", len(x.Shape), *w)
+	}
+	if o.Group < 1 || w.Shape[0]%o.Group != 0 || x.Shape[1] != w.Shape[1]*o.Group {
+		return nil, fmt.Errorf("%v channels and weights %v do not fit %d groups", ir.DimString(x.Shape[1]), *w, o.Group)
+	}
+	if len(in) > 2 && in[2] != nil && (len(in[2].Shape) != 1 || in[2].Shape[0] != w.Shape[0]) {
+		return nil, fmt.Errorf("input 2 (bias): want [%d], got %v", w.Shape[0], *in[2])
+	}
+	s, err := o.Spatial(w.Shape)
+	if err != nil {
+		return nil, err
+	}
+	shape := []int{x.Shape[0], w.Shape[0]}
+	for i, d := range x.Shape[2:] {
+		n, err := s.Out(i, d, false)
+		if err != nil {
+			return nil, err
+		}
+		shape = append(shape, n)
+	}
+	return []ir.Type{{Elem: x.Elem, Shape: shape}}, nil
+}
+
+// Eval unfolds the input (im2col) and multiplies with gonum's Gemm; depthwise groups have a loop of their own.
+func (o *Conv) Eval(in []*tensor.T) ([]*tensor.T, error) {
+	x, w := in[0], in[1]
+	out, err := inferT(o, in)
+	if err != nil {
+		return nil, err
+	}
+	s, err := o.Spatial(w.Shape)
+	if err != nil {
+		return nil, err
+	}
+	y := out[0]
+	g := conv2d(s, x.Shape, y.Shape)
+	cg, mg := w.Shape[1], w.Shape[0]/o.Group
+	k, pix := cg*g.kh*g.kw, g.oh*g.ow
+	col := make([]float32, k*pix)
+	for n := range x.Shape[0] {
+		for q := range o.Group {
+			g.im2col(col, x.F[(n*x.Shape[1]+q*cg)*g.h*g.w:], cg)
+			dst := y.F[(n*w.Shape[0]+q*mg)*pix:][:mg*pix]
+			if len(in) > 2 && in[2] != nil {
+				for m := range mg {
+					fill(dst[m*pix:(m+1)*pix], in[2].F[q*mg+m])
+				}
+			}
+			if pix == 0 {
+				continue
+			}
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, general(mg, k, w.F[q*mg*k:][:mg*k]), general(k, pix, col), 1, general(mg, pix, dst))
+		}
+	}
+	return out, nil
+}
+
+func fill(s []float32, v float32) {
+	for i := range s {
+		s[i] = v
+	}
+}
+
+func general(rows, cols int, data []float32) blas32.General {
+	return blas32.General{Rows: rows, Cols: cols, Stride: cols, Data: data}
+}
+
+// geom is a 2-D window; one spatial axis counts as the width of a single row.
+type geom struct {
+	h, w, kh, kw, sh, sw, dh, dw, ph, pw, oh, ow int
+}
+
+func conv2d(s Spatial, x, y []int) geom {
+	i := len(s.Kernel) - 1
+	g := geom{h: 1, w: x[2+i], kh: 1, kw: s.Kernel[i], sh: 1, sw: s.Stride[i], dh: 1, dw: s.Dilation[i], pw: s.Begin[i], oh: 1, ow: y[2+i]}
+	if i == 1 {
+		g.h, g.kh, g.sh, g.dh, g.ph, g.oh = x[2], s.Kernel[0], s.Stride[0], s.Dilation[0], s.Begin[0], y[2]
+	}
+	return g
+}
+
+// im2col writes c*kh*kw rows of oh*ow columns; what lies outside the image is 0.
+func (g *geom) im2col(col, x []float32, c int) {
+	i := 0
+	for ch := range c {
+		img := x[ch*g.h*g.w:][:g.h*g.w]
+		for ky := range g.kh {
+			for kx := range g.kw {
+				for oy := range g.oh {
+					iy := oy*g.sh - g.ph + ky*g.dh
+					row := col[i : i+g.ow]
+					i += g.ow
+					if iy < 0 || iy >= g.h {
+						fill(row, 0)
+						continue
+					}
+					line := img[iy*g.w : (iy+1)*g.w]
+					ix := kx*g.dw - g.pw
+					for ox := range row {
+						if ix >= 0 && ix < g.w {
+							row[ox] = line[ix]
+						} else {
+							row[ox] = 0
+						}
+						ix += g.sw
+					}
+				}
+			}
+		}
+	}
+}
+
+// inferT allocates the results that Infer promises for the tensors at hand.
+func inferT(o ir.Op, in []*tensor.T) ([]*tensor.T, error) {
+	types := make([]*ir.Type, len(in))
+	for i, t := range in {
+		if t != nil {
+			types[i] = &ir.Type{Elem: t.Elem, Shape: t.Shape}
+		}
+	}
+	r, err := o.Infer(types)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*tensor.T, len(r))
+	for i, t := range r {
+		out[i] = tensor.New(t.Elem, t.Shape...)
+	}
+	return out, nil
+}
