@@ -101,9 +101,10 @@ def main():
     p.add_argument("--work", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--threads", type=int, default=2)  # LeNet is as fast on one
     a = p.parse_args()
     epochs, checkpoints, batch, lr, decay, augment = NETS[a.net]
-    torch.set_num_threads(2)
+    torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
     is_mnist = a.net == "lenet_mnist"
     norm = MNIST if is_mnist else CIFAR
@@ -159,7 +160,7 @@ def main():
             export(model, os.path.join(a.out, f"{a.net}_e{epoch}.onnx"), shape, norm)
         doc = dict(net=a.net, seed=a.seed, batch=batch, lr=lr, momentum=0.9, weight_decay=decay, augment=augment,
                    schedule="cosine", torch=torch.__version__, epochs=log)
-        with open(os.path.join(a.work, a.net + ".json.part"), "w") as f:
+        with open(os.path.join(a.out, a.net + ".json.part"), "w") as f:
             json.dump({**doc, "epochs": None}, f)
             f.seek(f.tell() - len("null}"))
             f.write("[\n" + ",\n".join(json.dumps(r) for r in log) + "\n]}\n")
