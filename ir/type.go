@@ -162,9 +162,17 @@ func (q *Quant) At(c int) (scale float64, zero int64) {
 }
 
 // Quantize converts a real of channel c. NaN is the caller's to exclude; it gives Min.
+//
+// A real is a float32 number, so an integer v's real may lie up to 2^-24 of itself beside (v-Zero)*Scale. The modes that round to
+// nearest do not see that; Floor would turn v into v-1, so it takes a quotient within 2^-23 of an integer as that integer. Thus
+// Quantize(Dequantize(v)) is v in every mode, as long as v-Zero has at most 22 bits.
 func (q *Quant) Quantize(x float64, c int) int64 {
 	s, z := q.At(c)
-	v := q.Round.Apply(x/s) + float64(z)
+	v := x / s
+	if n := math.RoundToEven(v); q.Round == Floor && math.Abs(v-n) <= math.Abs(n)*0x1p-23 {
+		v = n
+	}
+	v = q.Round.Apply(v) + float64(z)
 	switch {
 	case v >= float64(q.Max):
 		return q.Max
@@ -197,7 +205,7 @@ func (q *Quant) Channels(shape []int, f func(c, lo, hi int)) {
 func (q *Quant) text(e tensor.Elem) string {
 	var b strings.Builder
 	b.WriteString("{s=")
-	list(&b, len(q.Scale), func(i int) string { return strconv.FormatFloat(q.Scale[i], 'g', -1, 64) })
+	list(&b, len(q.Scale), func(i int) string { return formatScale(q.Scale[i]) })
 	b.WriteString(" z=")
 	list(&b, len(q.Zero), func(i int) string { return strconv.FormatInt(q.Zero[i], 10) })
 	if len(q.Scale) > 1 || len(q.Zero) > 1 {
@@ -211,6 +219,14 @@ func (q *Quant) text(e tensor.Elem) string {
 	}
 	b.WriteByte('}')
 	return b.String()
+}
+
+// formatScale is the shortest text that gives the same float32, which is what every valid scale is.
+func formatScale(s float64) string {
+	if float64(float32(s)) == s {
+		return strconv.FormatFloat(s, 'g', -1, 32)
+	}
+	return strconv.FormatFloat(s, 'g', -1, 64)
 }
 
 // list writes one item bare and several in brackets.
@@ -229,13 +245,18 @@ func list(b *strings.Builder, n int, item func(int) string) {
 	b.WriteByte(']')
 }
 
-// symBase lies far under every dimension and index that a model can hold, so that a handle is never taken for one.
-const symBase = -1 << 40
+// Handles of symbols are symBase and the numbers under it, at most symCount of them: far under every dimension and index that a model
+// can hold, and above the least int64, which exporters write for "to the end".
+const (
+	symBase  = -1 << 40
+	symCount = 1 << 32
+)
 
-var symbols struct {
-	sync.Mutex
+var symbols = struct {
+	sync.RWMutex
 	names []string
-}
+	index map[string]int
+}{index: map[string]int{}}
 
 // Symbol is the handle of a symbolic dimension such as a batch "N": a large negative number, the same for the same name. It
 // stands in shapes in place of a size, and also as an element of int64 constants, so that the Shape, Gather, Concat, Reshape
@@ -243,23 +264,26 @@ var symbols struct {
 func Symbol(name string) int {
 	symbols.Lock()
 	defer symbols.Unlock()
-	i := slices.Index(symbols.names, name)
-	if i < 0 {
+	i, ok := symbols.index[name]
+	if !ok {
 		i = len(symbols.names)
 		symbols.names = append(symbols.names, name)
+		symbols.index[name] = i
 	}
 	return symBase - i
 }
 
 // IsSymbol reports whether a dimension or an int64 element is a handle of Symbol.
-func IsSymbol(d int) bool { return d <= symBase }
+func IsSymbol(d int) bool { return d <= symBase && d > symBase-symCount }
 
 // DimString is the size or the name of the symbol.
 func DimString(d int) string {
-	if !IsSymbol(d) {
-		return strconv.Itoa(d)
+	if IsSymbol(d) {
+		symbols.RLock()
+		defer symbols.RUnlock()
+		if i := symBase - d; i < len(symbols.names) {
+			return symbols.names[i]
+		}
 	}
-	symbols.Lock()
-	defer symbols.Unlock()
-	return symbols.names[symBase-d]
+	return strconv.Itoa(d)
 }

@@ -53,10 +53,19 @@ func (c *checker) define(n *Node, v *Value) {
 		c.fail(n, "the name %%%s is taken twice", v.Name)
 	}
 	c.names[v.Name] = true
+	for i, d := range v.Type.Shape {
+		if d < 0 && (!IsSymbol(d) || v.Const != nil) {
+			c.fail(n, "%%%s: dimension %d is %s, want 0 or more", v.Name, i, DimString(d))
+		}
+	}
 	c.quant(n, v)
 }
 
 func (c *checker) use(n *Node, v *Value, what string) {
+	if v == nil {
+		c.fail(n, "%s: no value", what)
+		return
+	}
 	if v.Const != nil && !c.defined[v] {
 		c.define(n, v)
 		if v.Def != nil {
@@ -64,6 +73,8 @@ func (c *checker) use(n *Node, v *Value, what string) {
 		}
 		if v.Const.Elem != v.Type.Elem || !slices.Equal(v.Const.Shape, v.Type.Shape) {
 			c.fail(n, "constant %%%s: type is %v, data is %v", v.Name, v.Type, v.Const)
+		} else if !v.Type.Known() {
+			return // reported above; such data cannot be counted
 		} else if err := v.Const.Check(); err != nil {
 			c.fail(n, "constant %%%s: %w", v.Name, err)
 		}
@@ -114,12 +125,15 @@ func (c *checker) quant(n *Node, v *Value) {
 		return
 	}
 	e := v.Type.Elem
-	if !e.IsInt() {
-		c.fail(n, "%%%s: a Quant on element type %v, want an integer", v.Name, e)
+	if !e.IsInt() || e.Bits > 32 {
+		c.fail(n, "%%%s: a Quant on element type %v, want an integer of 1 to 32 bits", v.Name, e)
 		return
 	}
 	if lo, hi := e.Range(); q.Min < lo || q.Max > hi || q.Min > q.Max {
 		c.fail(n, "%%%s: range %d..%d, want inside %v's %d..%d", v.Name, q.Min, q.Max, e, lo, hi)
+	}
+	if q.Round > Floor {
+		c.fail(n, "%%%s: rounding mode %d, want 0..%d", v.Name, int(q.Round), int(Floor))
 	}
 	for _, s := range q.Scale {
 		if !(s > 0) || s > 1e38 {

@@ -6,6 +6,8 @@
 package hw
 
 import (
+	"fmt"
+
 	"quern/ir"
 )
 
@@ -125,20 +127,35 @@ func (d *Dot) WeightRange() Interval {
 }
 
 // Bound derives Acc from the actual weights and the range of the input. Each term's interval is widened to hold 0 first, so the
-// bound holds for every partial sum in any order, from the bias as the initial value.
-func (d *Dot) Bound(x Interval) {
+// bound holds for every partial sum in any order, from the bias as the initial value. It fails, and leaves Acc alone, where a
+// partial sum could need more than 63 bits.
+func (d *Dot) Bound(x Interval) error {
 	x = x.Union(Interval{d.PadValue, d.PadValue})
 	k := d.KH * d.KW * d.C / d.Groups
-	d.Acc = make([]Interval, d.OC)
-	for o := range d.Acc {
-		lo, hi := d.Bias[o], d.Bias[o]
-		for _, w := range d.Weights[o*k : (o+1)*k] {
-			p, q := int64(w)*x.Lo, int64(w)*x.Hi
-			lo += min(p, q, 0)
-			hi += max(p, q, 0)
+	acc := make([]Interval, d.OC)
+	small := x.Lo >= -1<<31 && x.Hi <= 1<<31 // then no product with an int32 exceeds 62 bits
+	for o := range acc {
+		a, err := Interval{d.Bias[o], d.Bias[o]}.check()
+		for i := o * k; i < (o+1)*k && err == nil; i++ {
+			w := int64(d.Weights[i])
+			t := Interval{w * x.Lo, w * x.Hi}
+			if w < 0 {
+				t = Interval{t.Hi, t.Lo}
+			}
+			if !small {
+				if t, err = x.mul(Interval{w, w}); err != nil {
+					break
+				}
+			}
+			a, err = Interval{a.Lo + min(t.Lo, 0), a.Hi + max(t.Hi, 0)}.check()
 		}
-		d.Acc[o] = Interval{lo, hi}
+		if err != nil {
+			return fmt.Errorf("accumulator of channel %d: %w", o, err)
+		}
+		acc[o] = a
 	}
+	d.Acc = acc
+	return nil
 }
 
 // Reduce is what a Window kernel does with its elements.
@@ -161,15 +178,19 @@ type Window struct {
 	Acc    Interval
 }
 
-// Bound derives Acc from the range of the input.
-func (w *Window) Bound(x Interval) {
-	x = x.Union(Interval{w.PadValue, w.PadValue})
-	if w.Reduce == ReduceMax {
-		w.Acc = x
-		return
+// Bound derives Acc from the range of the input; for a sum it holds for every partial sum in any order. It fails, and leaves Acc
+// alone, where the accumulator could need more than 63 bits.
+func (w *Window) Bound(x Interval) error {
+	acc, err := x.Union(Interval{w.PadValue, w.PadValue}).check()
+	if err == nil && w.Reduce == ReduceSum {
+		n := int64(w.KH * w.KW)
+		acc, err = Interval{min(acc.Lo, 0), max(acc.Hi, 0)}.mul(Interval{n, n})
 	}
-	n := int64(w.KH * w.KW)
-	w.Acc = Interval{n * min(x.Lo, 0), n * max(x.Hi, 0)}
+	if err != nil {
+		return fmt.Errorf("accumulator: %w", err)
+	}
+	w.Acc = acc
+	return nil
 }
 
 // Move copies elements: reshape, transpose, pad, concatenation, slice, repetition. Output elements that no piece writes have the

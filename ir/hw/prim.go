@@ -32,7 +32,7 @@ type Operand uint8
 const (
 	NoImm  Operand = iota
 	Number         // a constant, or one for each channel or pixel
-	Shift          // a shift distance 0..62, or one for each channel
+	Shift          // a shift distance 0..61, or one for each channel
 	Width          // a width in bits 1..63
 	Table          // Instr.Table
 )
@@ -73,9 +73,9 @@ var Prims = [numPrims]Row{
 	MulI: {"muli", 1, Number, func(a, _, i int64) int64 { return a * i },
 		func(a, _ Interval, i int64) (Interval, error) { return a.mul(Interval{i, i}) }, "{a} * {i}"},
 	MaxI: {"maxi", 1, Number, func(a, _, i int64) int64 { return max(a, i) },
-		func(a, _ Interval, i int64) (Interval, error) { return Interval{max(a.Lo, i), max(a.Hi, i)}, nil }, "q_max({a}, {i})"},
+		func(a, _ Interval, i int64) (Interval, error) { return Interval{max(a.Lo, i), max(a.Hi, i)}.check() }, "q_max({a}, {i})"},
 	MinI: {"mini", 1, Number, func(a, _, i int64) int64 { return min(a, i) },
-		func(a, _ Interval, i int64) (Interval, error) { return Interval{min(a.Lo, i), min(a.Hi, i)}, nil }, "q_min({a}, {i})"},
+		func(a, _ Interval, i int64) (Interval, error) { return Interval{min(a.Lo, i), min(a.Hi, i)}.check() }, "q_min({a}, {i})"},
 	// Shifts right by i bits with rounding; i = 0 changes nothing. All four are monotone, so the ends bound them.
 	RshFloor:    rsh("rsh_floor", func(a, _, i int64) int64 { return a >> i }),
 	RshHalfUp:   rsh("rsh_half_up", func(a, _, i int64) int64 { return (a + half(i)) >> i }),

@@ -1,6 +1,7 @@
 package hw
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -107,8 +108,16 @@ func (p *Prog) Clamp(a int, lo, hi int64) int {
 }
 
 // Analyze derives the range of every step, for each channel on its own, from the ranges of the inputs: in[i] has one interval or
-// one for each channel. It fails on a step that could leave 63 bits and on a table that does not cover its input.
+// one for each channel. It fails on a step that could leave 63 bits, on a table that does not cover its input and on a malformed step.
 func (p *Prog) Analyze(in [][]Interval) error {
+	if len(in) == 0 {
+		return errors.New("no inputs")
+	}
+	for i := range p.Code {
+		if err := p.Code[i].check(len(in) + i); err != nil {
+			return fmt.Errorf("step v%d (%v): %w", len(in)+i, p.Code[i].Prim, err)
+		}
+	}
 	n := 1
 	for i := range in {
 		n = max(n, len(in[i]))
@@ -126,6 +135,9 @@ func (p *Prog) Analyze(in [][]Interval) error {
 				return fmt.Errorf("input %d has ranges for %d channels, want %d", i, len(in[i]), n)
 			}
 			vals[i] = in[i][c%len(in[i])]
+			if _, err := vals[i].check(); err != nil || vals[i].Lo > vals[i].Hi {
+				return fmt.Errorf("input %d has range %d..%d, want one of 63 bits", i, vals[i].Lo, vals[i].Hi)
+			}
 			if c == 0 {
 				p.In[i] = vals[i]
 			}
@@ -134,9 +146,6 @@ func (p *Prog) Analyze(in [][]Interval) error {
 		for i := range p.Code {
 			s := &p.Code[i]
 			k := len(in) + i
-			if s.A < 0 || s.A >= k || s.B < 0 || s.B >= k {
-				return fmt.Errorf("step v%d (%v) reads a later value", k, s.Prim)
-			}
 			if s.Imm.By == ByChannel && len(s.Imm.V) > 1 && len(s.Imm.V) != n {
 				return fmt.Errorf("step v%d (%v) has numbers for %d channels, want %d", k, s.Prim, len(s.Imm.V), n)
 			}
@@ -154,6 +163,34 @@ func (p *Prog) Analyze(in [][]Interval) error {
 	return nil
 }
 
+// check looks at what does not depend on ranges. The step is value number k.
+func (s *Instr) check(k int) error {
+	if s.Prim >= numPrims {
+		return errors.New("unknown primitive")
+	}
+	if s.A < 0 || s.A >= k || s.B < 0 || s.B >= k {
+		return fmt.Errorf("reads v%d and v%d, which are later", s.A, s.B)
+	}
+	imm := Prims[s.Prim].Imm
+	if imm == NoImm {
+		return nil
+	}
+	if len(s.Imm.V) == 0 || imm == Table && len(s.Imm.V) != 1 {
+		return fmt.Errorf("immediate of %d numbers", len(s.Imm.V))
+	}
+	lo, hi := int64(0), int64(61)
+	switch imm {
+	case Width:
+		lo, hi = 1, 63
+	case Number, Table:
+		return nil
+	}
+	if r := s.Imm.Bounds(); r.Lo < lo || r.Hi > hi {
+		return fmt.Errorf("immediate %d..%d, want %d..%d", r.Lo, r.Hi, lo, hi)
+	}
+	return nil
+}
+
 func (s *Instr) bound(a, b Interval, c int) (Interval, error) {
 	if s.Prim == Lut {
 		lo, hi := a.Lo-s.Imm.V[0], a.Hi-s.Imm.V[0]
@@ -161,16 +198,11 @@ func (s *Instr) bound(a, b Interval, c int) (Interval, error) {
 			return a, fmt.Errorf("table covers %d..%d", s.Imm.V[0], s.Imm.V[0]+int64(len(s.Table))-1)
 		}
 		t := s.Table[lo : hi+1]
-		return Interval{slices.Min(t), slices.Max(t)}, nil
+		return Interval{slices.Min(t), slices.Max(t)}.check()
 	}
 	row := &Prims[s.Prim]
 	if row.Imm == NoImm {
 		return row.Bound(a, b, 0)
-	}
-	if row.Imm == Shift || row.Imm == Width {
-		if r := s.Imm.Bounds(); r.Lo < 0 || r.Hi > 62 || row.Imm == Width && r.Lo < 1 {
-			return a, fmt.Errorf("shift or width %d..%d, want 0..62", r.Lo, r.Hi)
-		}
 	}
 	if len(s.Imm.V) == 1 || s.Imm.By == ByChannel {
 		return row.Bound(a, b, s.Imm.At(c, 0))

@@ -3,11 +3,12 @@ package hw
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 )
 
 // Verify checks a program: buffers written once and before they are read, sizes and geometries that fit, and that every stored range
-// is what the weights and the inputs' ranges prove. It returns all violations joined.
+// is what the weights and the inputs' ranges prove. It returns all violations joined and changes nothing.
 func Verify(p *Program) error {
 	var errs []error
 	written := map[*Buffer]bool{}
@@ -15,11 +16,20 @@ func Verify(p *Program) error {
 		if b.ID != i {
 			errs = append(errs, fmt.Errorf("buffer %s: ID %d, want %d", b.Name, b.ID, i))
 		}
+		if _, err := b.Range.check(); err != nil || b.Range.Lo > b.Range.Hi || slices.ContainsFunc(b.Shape, func(d int) bool { return d < 1 }) {
+			errs = append(errs, fmt.Errorf("buffer %s: shape %v, range %d..%d", b.Name, b.Shape, b.Range.Lo, b.Range.Hi))
+		}
 	}
+	has := func(b *Buffer) bool { return b.ID >= 0 && b.ID < len(p.Buffers) && p.Buffers[b.ID] == b }
 	for _, b := range p.Inputs {
+		if written[b] || !has(b) {
+			errs = append(errs, fmt.Errorf("input %s is listed twice or not among the buffers", b.Name))
+		}
 		written[b] = true
-		if b.Port == nil {
-			errs = append(errs, fmt.Errorf("input %s has no port", b.Name))
+		if err := b.checkPort(); err != nil {
+			errs = append(errs, fmt.Errorf("input %s: %w", b.Name, err))
+		} else if q := b.Port.Quant; q.Min > q.Max || !b.Range.Contains(Interval{q.Min, q.Max}) {
+			errs = append(errs, fmt.Errorf("input %s: its port gives %d..%d, range %d..%d", b.Name, q.Min, q.Max, b.Range.Lo, b.Range.Hi))
 		}
 	}
 	names := map[string]bool{}
@@ -30,11 +40,17 @@ func Verify(p *Program) error {
 		if names[k.Name] {
 			fail("the name is taken twice")
 		}
+		if !identifier.MatchString(k.Name) {
+			fail("the name is not a C identifier")
+		}
 		names[k.Name] = true
 		for _, b := range k.In {
 			if !written[b] {
 				fail("reads buffer %s before it is written", b.Name)
 			}
+		}
+		if !has(k.Out) {
+			fail("buffer %s is not among the buffers", k.Out.Name)
 		}
 		if written[k.Out] {
 			fail("buffer %s is written twice", k.Out.Name)
@@ -45,15 +61,46 @@ func Verify(p *Program) error {
 		}
 	}
 	for _, b := range p.Outputs {
-		if !written[b] || b.Port == nil {
-			errs = append(errs, fmt.Errorf("output %s is not written or has no port", b.Name))
+		if !written[b] {
+			errs = append(errs, fmt.Errorf("output %s is not written", b.Name))
+		}
+		if err := b.checkPort(); err != nil {
+			errs = append(errs, fmt.Errorf("output %s: %w", b.Name, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// checkPort checks that the port reaches every element of the buffer once.
+func (b *Buffer) checkPort() error {
+	p := b.Port
+	if p == nil || p.Quant == nil || !p.Quant.PerTensor() || len(p.Quant.Zero) != 1 {
+		return errors.New("no port with one scale and zero point")
+	}
+	perm := slices.Clone(p.Perm)
+	slices.Sort(perm)
+	for i, a := range perm {
+		if a != i {
+			return fmt.Errorf("port permutation %v", p.Perm)
+		}
+	}
+	n := 1
+	for _, d := range p.Shape {
+		n *= d
+	}
+	if len(perm) != len(p.Shape) || n != b.Len() {
+		return fmt.Errorf("port of shape %v and permutation %v, buffer %v", p.Shape, p.Perm, b.Shape)
+	}
+	return nil
+}
+
 func (k *Kernel) check() error {
 	var in [][]Interval
+	if (k.Dot != nil) != (k.Kind == KDot) || (k.Window != nil) != (k.Kind == KWindow) || (k.Move != nil) != (k.Kind == KMove) {
+		return errors.New("another kind of loop nest is set")
+	}
 	switch k.Kind {
 	case KDot:
 		d := k.Dot
@@ -69,10 +116,12 @@ func (k *Kernel) check() error {
 		if want := d.OC * d.KH * d.KW * d.C / d.Groups; len(d.Weights) != want || len(d.Bias) != d.OC {
 			return fmt.Errorf("want %d weights and %d biases, got %d and %d", want, d.OC, len(d.Weights), len(d.Bias))
 		}
-		was := d.Acc
-		d.Bound(k.In[0].Range)
-		if !slices.Equal(was, d.Acc) {
-			return fmt.Errorf("accumulator ranges are not those of the weights")
+		want := *d // Bound sets a slice of its own
+		if err := want.Bound(k.In[0].Range); err != nil {
+			return err
+		}
+		if !slices.Equal(want.Acc, d.Acc) {
+			return errors.New("accumulator ranges are not those of the weights")
 		}
 		in = [][]Interval{d.Acc}
 	case KWindow:
@@ -86,10 +135,12 @@ func (k *Kernel) check() error {
 		if w.C != w.OC {
 			return fmt.Errorf("%d channels become %d", w.C, w.OC)
 		}
-		was := w.Acc
-		w.Bound(k.In[0].Range)
-		if was != w.Acc {
-			return fmt.Errorf("accumulator range %v, want %v", was, w.Acc)
+		want := *w
+		if err := want.Bound(k.In[0].Range); err != nil {
+			return err
+		}
+		if want.Acc != w.Acc {
+			return fmt.Errorf("accumulator range %d..%d, want %d..%d", w.Acc.Lo, w.Acc.Hi, want.Acc.Lo, want.Acc.Hi)
 		}
 		in = [][]Interval{{w.Acc}}
 	case KMap:
@@ -108,6 +159,9 @@ func (k *Kernel) check() error {
 	q := &Prog{Code: slices.Clone(k.Prog.Code)}
 	if err := q.Analyze(in); err != nil {
 		return err
+	}
+	if !slices.Equal(q.In, k.Prog.In) {
+		return fmt.Errorf("program is for inputs %v, want %v", k.Prog.In, q.In)
 	}
 	for i := range q.Code {
 		if q.Code[i].Range != k.Prog.Code[i].Range {
@@ -129,7 +183,7 @@ func (g *Geometry) check(k *Kernel) error {
 	if g.H*g.W*g.C != k.In[0].Len() || g.OH*g.OW*g.OC != k.Out.Len() || g.OC != k.Out.Channels() || g.C != k.In[0].Channels() {
 		return fmt.Errorf("geometry %dx%dx%d to %dx%dx%d, buffers %v to %v", g.H, g.W, g.C, g.OH, g.OW, g.OC, k.In[0].Shape, k.Out.Shape)
 	}
-	for _, v := range []int{g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.OH, g.OW, g.OC} {
+	for _, v := range []int{g.H, g.W, g.C, g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.OH, g.OW, g.OC} {
 		if v < 1 {
 			return fmt.Errorf("geometry %+v: want 1 or more", *g)
 		}

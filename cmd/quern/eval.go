@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"quern/frontend/data"
+	"quern/ir"
+	"quern/ir/op"
+)
+
+// accuracy is what eval reports. Top1 and Top5 are in percent.
+type accuracy struct {
+	Backend string  `json:"backend"`
+	Images  int     `json:"images"`
+	Top1    float64 `json:"top1"`
+	Top5    float64 `json:"top5"`
+	Loss    float64 `json:"loss"` // mean cross entropy, natural logarithm
+	Rate    float64 `json:"images_per_second"`
+
+	classes []int // the class chosen for each image
+}
+
+var evalCommand = &cli.Command{
+	Name: "eval", Usage: "accuracy of a model on labelled data", ArgsUsage: "MODEL",
+	Flags: append([]cli.Flag{
+		&cli.StringFlag{Name: "data", Required: true, Usage: "CIFAR-10 batches (DIR:test, DIR:train), IDX file, .npz, or a folder of class folders"},
+		&cli.IntFlag{Name: "limit", Usage: "only the first N samples"},
+		&cli.StringFlag{Name: "backend", Usage: "interp or sim", DefaultText: "sim for quantized models"},
+		jsonFlag,
+	}, preprocessFlags...),
+	Action: func(c *cli.Context) error {
+		path, err := modelArg(c)
+		if err != nil {
+			return err
+		}
+		if c.Int("limit") < 0 {
+			return usagef("--limit %d: want 0 (all) or more", c.Int("limit"))
+		}
+		g, err := prepared(path, nil)
+		if err != nil {
+			return err
+		}
+		p, err := preprocessing(c, g)
+		if err != nil {
+			return err
+		}
+		d, err := dataset(c.String("data"), g, p)
+		if err != nil {
+			return err
+		}
+		b, err := openBackend(g, c.String("backend"))
+		if err != nil {
+			return err
+		}
+		a, err := evaluate(c.Context, b, d.Head(c.Int("limit")), p, bar(c.App.ErrWriter, "eval"))
+		if err != nil {
+			return err
+		}
+		return report(c, a, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: top-1 %.2f %%, top-5 %.2f %%, loss %.4f on %d images (%s, %.0f images/s)\n", g.Name, a.Top1, a.Top5, a.Loss, a.Images, a.Backend, a.Rate)
+		})
+	},
+}
+
+// evaluate runs a model with one output over a data set, images shared out over all cores.
+func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preprocess, progress func(done, of int)) (*accuracy, error) {
+	if d.Labels == nil {
+		return nil, fmt.Errorf("%s has no labels: accuracy cannot be measured", d.Name)
+	}
+	if len(b.outputs) != 1 {
+		return nil, fmt.Errorf("the model has %d outputs, want one with a score for each class", len(b.outputs))
+	}
+	probabilities := isSoftmax(b.outputs[0])
+	n := d.Len()
+	a := &accuracy{Backend: b.name, Images: n, classes: make([]int, n)}
+	losses := make([]float64, n)
+	var next, top5 atomic.Int64
+	start := time.Now()
+	eg, ctx := errgroup.WithContext(ctx)
+	for range runtime.GOMAXPROCS(0) {
+		eg.Go(func() error {
+			run := b.new()
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return nil
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				out, err := run([][]float32{sample(d, p, i)})
+				if err != nil {
+					return fmt.Errorf("%s: sample %d: %w", d.Name, i, err)
+				}
+				y, label := out[0].F, d.Labels[i]
+				if label >= len(y) {
+					return fmt.Errorf("%s: sample %d has label %d, but the model has %d classes", d.Name, i, label, len(y))
+				}
+				best, above := 0, 0
+				for k, v := range y {
+					if v > y[best] {
+						best = k
+					}
+					if v > y[label] || v == y[label] && k < label {
+						above++
+					}
+				}
+				if above < 5 {
+					top5.Add(1)
+				}
+				a.classes[i] = best
+				losses[i] = crossEntropy(y, label, probabilities)
+				progress(i+1, n)
+			}
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return nil, err
+	}
+	good := 0
+	for i, k := range a.classes {
+		if k == d.Labels[i] {
+			good++
+		}
+		a.Loss += losses[i]
+	}
+	a.Loss /= float64(n)
+	a.Top1 = 100 * float64(good) / float64(n)
+	a.Top5 = 100 * float64(top5.Load()) / float64(n)
+	a.Rate = float64(n) / time.Since(start).Seconds()
+	return a, nil
+}
+
+func isSoftmax(v *ir.Value) bool {
+	if v.Def == nil {
+		return false
+	}
+	_, ok := v.Def.Op.(*op.Softmax)
+	return ok
+}
+
+// crossEntropy is -log of the probability of the label, from logits or from probabilities.
+func crossEntropy(y []float32, label int, probabilities bool) float64 {
+	if probabilities {
+		return -math.Log(max(float64(y[label]), 1e-12))
+	}
+	most := float64(y[0])
+	for _, v := range y {
+		most = max(most, float64(v))
+	}
+	sum := 0.0
+	for _, v := range y {
+		sum += math.Exp(float64(v) - most)
+	}
+	return math.Log(sum) + most - float64(y[label])
+}
+
+// bar shows progress on a terminal; elsewhere it does nothing.
+func bar(w io.Writer, what string) func(done, of int) {
+	f, ok := w.(interface{ Fd() uintptr })
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return func(int, int) {}
+	}
+	var mu sync.Mutex
+	var b *progressbar.ProgressBar
+	return func(done, of int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if b == nil {
+			b = progressbar.NewOptions(of, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+				progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		}
+		_ = b.Add(1) // a failing terminal does not stop the work
+	}
+}

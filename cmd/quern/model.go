@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/backends/interp"
+	"quern/backends/sim"
+	"quern/frontend/data"
+	"quern/frontend/onnx"
+	"quern/ir"
+	"quern/ir/hw"
+	"quern/ir/irtext"
+	"quern/ir/tensor"
+	"quern/passes"
+	"quern/passes/lower"
+)
+
+// readModel imports an ONNX file, or parses textual IR (.ir).
+func readModel(path string) (*ir.Graph, error) {
+	if filepath.Ext(path) == ".ir" {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		return irtext.Parse(filepath.Base(path), src)
+	}
+	return onnx.Import(path, onnx.Options{})
+}
+
+// isQuantized reports whether a prepared graph has quantized values.
+func isQuantized(g *ir.Graph) bool {
+	return slices.ContainsFunc(g.Values(), func(v *ir.Value) bool { return v.Type.IsQuant() && v.Const == nil })
+}
+
+// prepared is a model after the passes.
+func prepared(path string, c *passes.Config) (*ir.Graph, error) {
+	g, err := readModel(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := passes.Run(g, c); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// runner computes a model's outputs for one sample: one float slice for each input, in the model's layout without the batch axis.
+// A runner is used by one goroutine at a time.
+type runner func(in [][]float32) ([]*tensor.T, error)
+
+// backend makes runners.
+type backend struct {
+	name    string
+	outputs []*ir.Value
+	new     func() runner
+	prog    *hw.Program // sim only
+}
+
+// openBackend prepares a backend for a prepared graph. name "" means sim for a quantized model and interp for a float one.
+func openBackend(g *ir.Graph, name string) (*backend, error) {
+	if name == "" {
+		name = "interp"
+		if isQuantized(g) {
+			name = "sim"
+		}
+	}
+	switch name {
+	case "interp":
+		return interpBackend(g)
+	case "sim":
+		if !isQuantized(g) {
+			return nil, fmt.Errorf("%s: the simulator needs a quantized model, and this one is float: run quern quantize first", g.Name)
+		}
+		return simBackend(g)
+	}
+	return nil, usagef("backend %q: want interp or sim", name)
+}
+
+// batchShape is an input's shape with the batch axis set to 1.
+func batchShape(v *ir.Value) ([]int, error) {
+	s := slices.Clone(v.Type.Shape)
+	for i, d := range s {
+		if ir.IsSymbol(d) && i == 0 {
+			s[i] = 1
+		} else if ir.IsSymbol(d) {
+			return nil, fmt.Errorf("input %q: dimension %d (%s) is open, want a number", v.Name, i, ir.DimString(d))
+		}
+	}
+	return s, nil
+}
+
+func interpBackend(g *ir.Graph) (*backend, error) {
+	m, err := interp.New(g)
+	if err != nil {
+		return nil, err
+	}
+	var shapes [][]int
+	for _, v := range g.Inputs {
+		s, err := batchShape(v)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", g.Name, err)
+		}
+		shapes = append(shapes, s)
+	}
+	return &backend{name: "interp", outputs: g.Outputs, new: func() runner {
+		return func(in [][]float32) ([]*tensor.T, error) { return m.Run(tensors(shapes, in), nil) }
+	}}, nil
+}
+
+func tensors(shapes [][]int, in [][]float32) []*tensor.T {
+	r := make([]*tensor.T, len(in))
+	for i := range in {
+		r[i] = tensor.Floats(shapes[i], in[i]...)
+	}
+	return r
+}
+
+func simBackend(g *ir.Graph) (*backend, error) {
+	low, err := lower.Lower(g, lower.Options{})
+	if err != nil {
+		return nil, err
+	}
+	m, err := sim.New(low.Prog)
+	if err != nil {
+		return nil, err
+	}
+	// The program's inputs are in the order of their first use; those of the model may be in another.
+	at := make([]int, len(low.Prog.Inputs))
+	for i, b := range low.Prog.Inputs {
+		at[i] = slices.IndexFunc(g.Inputs, func(v *ir.Value) bool { return v.Name == b.Port.Name })
+	}
+	var tail *interp.Interp
+	if low.Tail != nil {
+		if tail, err = interp.New(low.Tail); err != nil {
+			return nil, err
+		}
+	}
+	shapes := make([][]int, len(low.Prog.Outputs))
+	for i, b := range low.Prog.Outputs {
+		for _, v := range g.Values() {
+			if v.Name == b.Port.Name {
+				if shapes[i], err = batchShape(v); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	order := outputOrder(g, low)
+	return &backend{name: "sim", outputs: g.Outputs, prog: low.Prog, new: func() runner {
+		s := m.NewState()
+		return func(in [][]float32) ([]*tensor.T, error) {
+			x := make([][]float32, len(at))
+			for i, j := range at {
+				x[i] = in[j]
+			}
+			y, err := s.RunFloat(x)
+			if err != nil {
+				return nil, err
+			}
+			out := tensors(shapes, y)
+			if tail != nil {
+				return tail.Run(out, nil)
+			}
+			r := make([]*tensor.T, len(order))
+			for i, j := range order {
+				r[i] = out[j]
+			}
+			return r, nil
+		}
+	}}, nil
+}
+
+// outputOrder finds the program's output for each output of the model.
+func outputOrder(g *ir.Graph, low *lower.Lowered) []int {
+	var r []int
+	for _, v := range g.Outputs {
+		r = append(r, slices.IndexFunc(low.Prog.Outputs, func(b *hw.Buffer) bool { return b.Port.Name == v.Name }))
+	}
+	return r
+}
+
+// preprocessFlags are shared by the commands that read data.
+var preprocessFlags = []cli.Flag{
+	&cli.Float64Flag{Name: "scale", Usage: "input = (pixel/SCALE - mean)/std; 1 keeps raw pixels", DefaultText: "the model's metadata, or 255"},
+	&cli.StringFlag{Name: "mean", Usage: "one number, or one for each channel: 0.49,0.48,0.45"},
+	&cli.StringFlag{Name: "std", Usage: "as --mean"},
+	&cli.StringFlag{Name: "layout", Usage: "nchw or nhwc: how the model wants images", DefaultText: "nchw"},
+}
+
+// preprocessing is what the flags say, over the model's metadata, over the defaults.
+func preprocessing(c *cli.Context, g *ir.Graph) (data.Preprocess, error) {
+	p, _, err := data.ParsePreprocess(func(key string) (string, bool) {
+		for _, kv := range g.Meta {
+			if kv[0] == key {
+				return kv[1], true
+			}
+		}
+		return "", false
+	})
+	if err != nil {
+		return p, fmt.Errorf("%s: metadata: %w", g.Name, err)
+	}
+	if c.IsSet("scale") {
+		if p.Scale = c.Float64("scale"); !(p.Scale > 0) {
+			return p, usagef("--scale %v: want a positive number", p.Scale)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		to   *[]float64
+	}{{"mean", &p.Mean}, {"std", &p.Std}} {
+		if !c.IsSet(f.name) {
+			continue
+		}
+		*f.to = nil
+		for _, s := range strings.Split(c.String(f.name), ",") {
+			x, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
+			if err != nil {
+				return p, usagef("--%s: %q is not a number", f.name, s)
+			}
+			*f.to = append(*f.to, x)
+		}
+	}
+	if c.IsSet("layout") {
+		if p.Layout = c.String("layout"); p.Layout != "nchw" && p.Layout != "nhwc" {
+			return p, usagef("--layout %q: want nchw or nhwc", p.Layout)
+		}
+	}
+	return p, nil
+}
+
+// dataset opens data for a model with one input and checks that samples fit it.
+func dataset(path string, g *ir.Graph, p data.Preprocess) (*data.Dataset, error) {
+	d, err := data.Open(path, data.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if len(g.Inputs) != 1 {
+		return nil, fmt.Errorf("%s has %d inputs: data sets feed models with one", g.Name, len(g.Inputs))
+	}
+	s, err := batchShape(g.Inputs[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", g.Name, err)
+	}
+	if s[0] != 1 && len(s) > 1 {
+		return nil, fmt.Errorf("%s: input %q has a fixed batch of %d, want 1 or an open one", g.Name, g.Inputs[0].Name, s[0])
+	}
+	if tensor.Numel(d.Shape) != tensor.Numel(s) {
+		return nil, fmt.Errorf("%s: samples are %v, but input %q of %s wants %v", d.Name, d.Shape, g.Inputs[0].Name, g.Name, g.Inputs[0].Type)
+	}
+	channels := 1
+	if len(d.Shape) > 0 {
+		channels = d.Shape[0]
+	}
+	if err := p.Check(channels); err != nil {
+		return nil, fmt.Errorf("%s: preprocessing: %w", d.Name, err)
+	}
+	return d, nil
+}
+
+// sample is the preprocessed sample i.
+func sample(d *data.Dataset, p data.Preprocess, i int) []float32 {
+	raw := make([]float32, tensor.Numel(d.Shape))
+	d.Sample(i, raw)
+	out := make([]float32, len(raw))
+	p.Apply(out, raw, d.Shape)
+	return out
+}
+
+// setMeta keeps the preprocessing in the model.
+func setMeta(g *ir.Graph, p data.Preprocess) {
+	g.Meta = slices.DeleteFunc(g.Meta, func(kv [2]string) bool { return strings.HasPrefix(kv[0], "quern.") })
+	g.Meta = append(g.Meta, p.Meta()...)
+}
+
+// lowerText is the text of a program, for messages and dumps.
+func lowerText(p *hw.Program) string {
+	var b bytes.Buffer
+	_ = hw.Fprint(&b, p) // a Buffer does not fail
+	return b.String()
+}

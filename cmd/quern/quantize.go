@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/backends/interp"
+	"quern/frontend/data"
+	"quern/frontend/onnx"
+	"quern/ir"
+	"quern/ir/op"
+	"quern/ir/tensor"
+	"quern/passes"
+	"quern/passes/calib"
+	"quern/passes/lower"
+	"quern/passes/quant"
+)
+
+// quantizeFlags choose a quantization; quantize and demo read them.
+var quantizeCommand = &cli.Command{
+	Name: "quantize", Usage: "calibrate a float model and quantize it to integers", ArgsUsage: "MODEL",
+	Flags: append([]cli.Flag{
+		&cli.StringFlag{Name: "calib", Required: true, Usage: "calibration data: as eval's --data"},
+		&cli.IntFlag{Name: "calib-limit", Value: 1000, Usage: "samples, spread over the classes; 0 takes all"},
+		&cli.IntFlag{Name: "w", Value: 8, Usage: "bits of weights, 2 to 16"},
+		&cli.IntFlag{Name: "a", Value: 8, Usage: "bits of activations, 2 to 16"},
+		&cli.IntFlag{Name: "input-bits", Usage: "bits of the input", DefaultText: "max(a, 8)"},
+		&cli.IntFlag{Name: "output-bits", Usage: "bits of the output", DefaultText: "max(a, 8)"},
+		&cli.StringFlag{Name: "observer", Usage: "activation ranges: minmax, percentile[:P], mse or entropy", DefaultText: "mse up to 6 bits, percentile:99.99 up to 8, else minmax"},
+		&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
+		&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
+		&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
+		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX with QONNX Quant nodes"},
+		jsonFlag,
+	}, preprocessFlags...),
+	Action: func(c *cli.Context) error {
+		path, err := modelArg(c)
+		if err != nil {
+			return err
+		}
+		qc := quant.Config{Bits: quant.Bits{W: c.Int("w"), A: c.Int("a")}, InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
+			PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
+		if err := qc.Check(); err != nil {
+			return usageError{err}
+		}
+		if c.Int("calib-limit") < 0 {
+			return usagef("--calib-limit %d: want 0 (all) or more", c.Int("calib-limit"))
+		}
+		var method *calib.Method
+		if c.IsSet("observer") {
+			m, err := calib.ParseMethod(c.String("observer"))
+			if err != nil {
+				return usageError{err}
+			}
+			method = &m
+		}
+		g, err := prepared(path, nil)
+		if err != nil {
+			return err
+		}
+		if isQuantized(g) {
+			return fmt.Errorf("%s is quantized already", path)
+		}
+		p, err := preprocessing(c, g)
+		if err != nil {
+			return err
+		}
+		d, err := dataset(c.String("calib"), g, p)
+		if err != nil {
+			return err
+		}
+		stats, err := calibrate(c.Context, g, d.Spread(c.Int("calib-limit")), p)
+		if err != nil {
+			return err
+		}
+		if err := quantize(g, stats, qc, method); err != nil {
+			return err
+		}
+		low, err := lower.Lower(g, lower.Options{}) // what cannot be lowered is found here, not after the file is written
+		if err != nil {
+			return err
+		}
+		setMeta(g, p)
+		if err := onnx.Export(c.String("o"), g); err != nil {
+			return err
+		}
+		info, err := os.Stat(c.String("o"))
+		if err != nil {
+			return err
+		}
+		r := struct {
+			Output  string `json:"output"`
+			W       int    `json:"w"`
+			A       int    `json:"a"`
+			Samples int    `json:"calibration_samples"`
+			Kernels int    `json:"kernels"`
+			MACs    int    `json:"macs"`
+			Bits    int    `json:"weight_bits"`
+			Bytes   int64  `json:"file_bytes"`
+		}{c.String("o"), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size()}
+		return report(c, r, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
+		})
+	},
+}
+
+// weightBits is the size of all quantized constants, packed.
+func weightBits(g *ir.Graph) int {
+	n := 0
+	for _, v := range g.Consts() {
+		if v.Type.IsQuant() {
+			n += v.Const.Len() * int(v.Type.Elem.Bits)
+		}
+	}
+	return n
+}
+
+// calibrate runs the float model over the samples.
+func calibrate(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preprocess) (*calib.Result, error) {
+	m, err := interp.New(g)
+	if err != nil {
+		return nil, err
+	}
+	shape, err := batchShape(g.Inputs[0])
+	if err != nil {
+		return nil, err
+	}
+	var samples iter.Seq2[[]*tensor.T, error] = func(yield func([]*tensor.T, error) bool) {
+		for i := range d.Len() {
+			if !yield([]*tensor.T{tensor.Floats(shape, sample(d, p, i)...)}, ctx.Err()) {
+				return
+			}
+		}
+	}
+	return calib.Collect(m, g, samples, calib.Options{})
+}
+
+// quantize gives a calibrated graph its integer types. method nil chooses by width.
+func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Method) error {
+	c.Range = func(v *ir.Value, bits int) (float64, float64, error) {
+		s := stats.Of(v)
+		if s == nil || s.N == 0 {
+			return 0, 0, fmt.Errorf("%%%s was not seen in calibration", v.Name)
+		}
+		m := calib.Method{Name: "minmax"}
+		switch {
+		case method != nil:
+			m = *method
+		case slices.Contains(g.Inputs, v):
+			// pixels fill their range
+		case bits <= 6:
+			m = calib.Method{Name: "mse"}
+		case bits <= 8:
+			m = calib.Method{Name: "percentile", P: 99.99}
+		}
+		if g.IsOutput(v) && method == nil {
+			m = calib.Method{Name: "minmax"}
+		}
+		l := calib.Levels{Min: 0, Max: 1<<bits - 1}
+		if s.Min < 0 {
+			l = calib.Levels{Min: -1 << (bits - 1), Max: 1<<(bits-1) - 1, Affine: !c.Symmetric && !c.Pow2}
+		}
+		r := m.Range(s, l)
+		return r.Lo, r.Hi, nil
+	}
+	if err := quant.Quantize(g, &c); err != nil {
+		return err
+	}
+	return passes.Run(g, nil, "fuse-act", "dce")
+}
+
+var infoCommand = &cli.Command{
+	Name: "info", Usage: "operators, shapes, parameters, MACs, and what is not supported", ArgsUsage: "MODEL",
+	Flags: []cli.Flag{jsonFlag},
+	Action: func(c *cli.Context) error {
+		path, err := modelArg(c)
+		if err != nil {
+			return err
+		}
+		g, err := readModel(path)
+		if err != nil {
+			return err
+		}
+		return info(c, g)
+	},
+}
+
+type port struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+type opCount struct {
+	Op    string `json:"op"`
+	Nodes int    `json:"nodes"`
+	MACs  int    `json:"macs"`
+	Class string `json:"class"`
+}
+
+func info(c *cli.Context, g *ir.Graph) error {
+	r := struct {
+		Name       string    `json:"name"`
+		Quantized  bool      `json:"quantized"`
+		Inputs     []port    `json:"inputs"`
+		Outputs    []port    `json:"outputs"`
+		Nodes      int       `json:"nodes"`
+		Parameters int       `json:"parameters"`
+		MACs       int       `json:"macs"`
+		Operators  []opCount `json:"operators"`
+		Host       []string  `json:"host_operators"`
+	}{Name: g.Name, Nodes: len(g.Nodes), Host: []string{}}
+	for _, v := range g.Inputs {
+		r.Inputs = append(r.Inputs, port{v.Name, v.Type.String()})
+	}
+	for _, v := range g.Outputs {
+		r.Outputs = append(r.Outputs, port{v.Name, v.Type.String()})
+	}
+	for _, v := range g.Consts() {
+		if v.Const.Elem.IsFloat() || v.Type.IsQuant() {
+			r.Parameters += v.Const.Len()
+		}
+	}
+	for _, n := range g.Nodes {
+		name := n.Op.OpName()
+		if name == "Quantize" {
+			r.Quantized = true
+		}
+		i := slices.IndexFunc(r.Operators, func(o opCount) bool { return o.Op == name })
+		if i < 0 {
+			i = len(r.Operators)
+			r.Operators = append(r.Operators, opCount{Op: name, Class: op.Of(n.Op).Class.String()})
+			if op.Of(n.Op).Class == op.None {
+				r.Host = append(r.Host, name)
+			}
+		}
+		r.Operators[i].Nodes++
+		m := macs(n)
+		r.Operators[i].MACs += m
+		r.MACs += m
+	}
+	return report(c, r, func(w io.Writer) {
+		fmt.Fprintf(w, "%s: %d nodes, %d parameters, %d multiply-accumulates for one sample\n", r.Name, r.Nodes, r.Parameters, r.MACs)
+		for _, p := range r.Inputs {
+			fmt.Fprintf(w, "  input   %-24s %s\n", p.Name, p.Type)
+		}
+		for _, p := range r.Outputs {
+			fmt.Fprintf(w, "  output  %-24s %s\n", p.Name, p.Type)
+		}
+		for _, o := range r.Operators {
+			fmt.Fprintf(w, "  %4d x  %-24s %-10s %d MACs\n", o.Nodes, o.Op, o.Class, o.MACs)
+		}
+		for _, h := range r.Host {
+			fmt.Fprintf(w, "  %s has no integer form: at the end of the model the host computes it, elsewhere quantization refuses it\n", h)
+		}
+	})
+}
+
+// macs is the number of multiply-accumulates of a node for a batch of one; 0 where a size is open.
+func macs(n *ir.Node) int {
+	if op.Of(n.Op).Class != op.MAC {
+		return 0
+	}
+	out := 1
+	for i, d := range n.Out[0].Type.Shape {
+		if ir.IsSymbol(d) && i == 0 {
+			d = 1
+		}
+		out *= d
+	}
+	w := n.In[1].Type.Shape
+	if out < 0 || !n.In[1].Type.Known() || len(w) < 2 {
+		return 0
+	}
+	k := tensor.Numel(w[1:])
+	if o, ok := n.Op.(*op.Gemm); ok && !o.TransB {
+		k = w[0]
+	} else if _, ok := n.Op.(*op.MatMul); ok {
+		k = w[len(w)-2]
+	}
+	return min(out*k, math.MaxInt)
+}
