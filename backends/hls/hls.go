@@ -1,0 +1,177 @@
+// Package hls prints a hardware program as a project for high-level synthesis: C, a self-checking testbench with the simulator's
+// vectors, scripts for Vitis HLS and Vivado HLS, and a manifest. It decides nothing about the arithmetic: every width and range is
+// the one that package hw proved, every operation the C spelling of its row in hw.Prims.
+//
+// A style (see styles) prints the design itself; the tables, the vectors and the project around it are common to all styles.
+package hls
+
+import (
+	_ "embed"
+	"fmt"
+	"math"
+	"regexp"
+
+	"quern/ir/hw"
+)
+
+// Options say how to print a program.
+type Options struct {
+	Top     string   // C name of the top function and of its files; empty: made from the program's name
+	Style   string   // "c99"; empty means that
+	Part    string   // device; empty: xc7z020clg400-1
+	ClockNS float64  // clock period in ns; 0: 10
+	Vectors []Vector // what the testbench checks; at least one
+	Model   string   // name of the model, for headings
+	Version string   // of quern, for headings
+}
+
+// Vector is one run: the port buffers of the program in their own layout and order.
+type Vector struct{ In, Out [][]int64 }
+
+// File is a file of the project. Its name is relative to the project.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// A style prints the design: the files that are synthesized.
+type style struct {
+	name  string
+	print func(e *emitter) ([]File, error)
+}
+
+var styles = []style{
+	{"c99", printC99},
+}
+
+//go:embed rt/fixed.h
+var fixedH []byte
+
+// emitter is what the printers share: the options with their defaults, the names, and the tables met so far.
+type emitter struct {
+	p       *hw.Program
+	o       Options
+	ids     *names
+	in, out []string              // C names of the top function's parameters
+	fn      map[*hw.Kernel]string // C names of kernels
+	arr     map[*hw.Buffer]string // C names of the static arrays of buffers
+	tables  []*table
+}
+
+// Emit prints a program. The same program and options give the same bytes. The vectors are not run; their sizes and ranges are checked.
+func Emit(p *hw.Program, o Options) ([]File, error) {
+	if err := hw.Verify(p); err != nil {
+		return nil, fmt.Errorf("hls: %w", err)
+	}
+	e, st, err := newEmitter(p, o)
+	if err != nil {
+		return nil, fmt.Errorf("hls: %w", err)
+	}
+	files, err := st.print(e)
+	if err != nil {
+		return nil, fmt.Errorf("hls: %w", err)
+	}
+	files = append(files,
+		File{"weights.h", e.weightsH()},
+		File{"fixed.h", fixedH},
+		File{"tb.c", e.testbench()},
+		File{"vectors.h", e.vectorsH()},
+		File{"Makefile", e.makefile()},
+		File{"run_hls.tcl", e.tcl(vitis)},
+		File{"run_vivado_hls.tcl", e.tcl(vivado)},
+		File{"README.md", e.readme()},
+	)
+	return append(files, File{"manifest.json", e.manifest(files)}), nil
+}
+
+var partName = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
+
+func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
+	if o.Style == "" {
+		o.Style = styles[0].name
+	}
+	var st *style
+	known := ""
+	for i := range styles {
+		if styles[i].name == o.Style {
+			st = &styles[i]
+		}
+		known += " " + styles[i].name
+	}
+	if st == nil {
+		return nil, nil, fmt.Errorf("style %q: want one of:%s", o.Style, known)
+	}
+	if o.Part == "" {
+		o.Part = "xc7z020clg400-1"
+	}
+	if !partName.MatchString(o.Part) {
+		return nil, nil, fmt.Errorf("part %q: want letters, digits and - only", o.Part)
+	}
+	if o.ClockNS == 0 {
+		o.ClockNS = 10
+	}
+	if !(o.ClockNS > 0) || math.IsInf(o.ClockNS, 0) {
+		return nil, nil, fmt.Errorf("clock period %v ns: want a positive number", o.ClockNS)
+	}
+	if len(p.Outputs) == 0 {
+		return nil, nil, fmt.Errorf("program %s has no output", p.Name)
+	}
+	for _, b := range p.Buffers {
+		if n := b.Len(); n < 1 || n > math.MaxInt32 {
+			return nil, nil, fmt.Errorf("buffer %s has %d elements, want 1..%d", b.Name, n, math.MaxInt32)
+		}
+	}
+	if err := checkVectors(p, o.Vectors); err != nil {
+		return nil, nil, err
+	}
+	e := &emitter{p: p, o: o, ids: newNames(), fn: map[*hw.Kernel]string{}, arr: map[*hw.Buffer]string{}}
+	if o.Top == "" {
+		e.o.Top = e.ids.pick(p.Name)
+	} else if got := e.ids.pick(o.Top); got != o.Top {
+		return nil, nil, fmt.Errorf("top function %q: want a C name that is not taken, for example %q", o.Top, got)
+	}
+	// All names share one space, so that no local name hides a global one.
+	for _, k := range p.Kernels {
+		e.fn[k] = e.ids.pick(e.o.Top + "_" + k.Name)
+	}
+	for _, b := range p.Inputs {
+		e.in = append(e.in, e.ids.pick(b.Port.Name))
+	}
+	for _, b := range p.Outputs {
+		e.out = append(e.out, e.ids.pick(b.Port.Name))
+	}
+	for _, b := range p.Buffers {
+		e.arr[b] = e.ids.pick("b_" + b.Name)
+	}
+	return e, st, nil
+}
+
+// checkVectors makes sure that the testbench checks something and that its numbers fit their C types.
+func checkVectors(p *hw.Program, vs []Vector) error {
+	if len(vs) == 0 {
+		return fmt.Errorf("no test vectors: the testbench would check nothing")
+	}
+	for i, v := range vs {
+		for _, side := range []struct {
+			word string
+			bufs []*hw.Buffer
+			data [][]int64
+		}{{"input", p.Inputs, v.In}, {"output", p.Outputs, v.Out}} {
+			if len(side.data) != len(side.bufs) {
+				return fmt.Errorf("vector %d: want %d %ss, got %d", i, len(side.bufs), side.word, len(side.data))
+			}
+			for j, b := range side.bufs {
+				if len(side.data[j]) != b.Len() {
+					return fmt.Errorf("vector %d: %s %q: want %d values, got %d", i, side.word, b.Port.Name, b.Len(), len(side.data[j]))
+				}
+				for n, x := range side.data[j] {
+					if x < b.Range.Lo || x > b.Range.Hi {
+						return fmt.Errorf("vector %d: %s %q: value %d at index %d is not in %d..%d",
+							i, side.word, b.Port.Name, x, n, b.Range.Lo, b.Range.Hi)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}

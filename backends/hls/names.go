@@ -1,0 +1,73 @@
+package hls
+
+import (
+	"strconv"
+	"strings"
+)
+
+// names hands out C identifiers that are distinct and that no compiler, header or runtime of ours uses.
+type names struct{ used map[string]bool }
+
+// reserved are the keywords of C99 and C++11, what the included headers define, names that are macros in the GNU dialects, and the
+// files of a project, which are named after the top function.
+const reserved = `
+	auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return
+	short signed sizeof static struct switch typedef union unsigned void volatile while
+	alignas alignof and and_eq asm bitand bitor bool catch char16_t char32_t class compl const_cast constexpr decltype delete
+	dynamic_cast explicit export false friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected
+	public reinterpret_cast static_assert static_cast template this thread_local throw true try typeid typename using virtual
+	wchar_t xor xor_eq
+	int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t intptr_t uintptr_t intmax_t uintmax_t size_t
+	int_least8_t int_least16_t int_least32_t int_least64_t uint_least8_t uint_least16_t uint_least32_t uint_least64_t
+	int_fast8_t int_fast16_t int_fast32_t int_fast64_t uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t
+	NULL EOF FILE BUFSIZ errno stdin stdout stderr printf linux unix i386 arm mips sparc main std
+	q_max q_min q_half q_rsh_floor q_rsh_half_up q_rsh_half_even q_rsh_half_away q_wrap
+	tb weights fixed vectors manifest README Makefile`
+
+// builtins are functions of the C library that compilers know even where no header declares them; each also with the suffixes f, l.
+const builtins = `
+	abs labs llabs acos acosh asin asinh atan atan2 atanh cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma
+	fmax fmin fmod frexp hypot ilogb ldexp lgamma llrint llround log log10 log1p log2 logb lrint lround modf nan nearbyint nextafter
+	nexttoward pow remainder remquo rint round scalbln scalbn sin sinh sqrt tan tanh tgamma trunc
+	cabs cacos carg casin catan ccos cexp cimag clog conj cpow cproj creal csin csqrt ctan
+	abort exit calloc malloc realloc free memchr memcmp memcpy memmove memset strcat strchr strcmp strcpy strcspn strlen strncat
+	strncmp strncpy strpbrk strrchr strspn strstr puts putchar scanf fputs fputc fprintf fwrite sprintf snprintf vprintf
+	isalnum isalpha isblank iscntrl isdigit isgraph islower isprint ispunct isspace isupper isxdigit tolower toupper
+	index rindex gamma j0 j1 jn y0 y1 yn signbit isnan isinf finite drem significand alloca bcmp bcopy bzero ffs stpcpy strdup`
+
+func newNames() *names {
+	n := &names{used: map[string]bool{}}
+	for _, w := range strings.Fields(reserved) {
+		n.used[w] = true
+	}
+	for _, w := range strings.Fields(builtins) {
+		n.used[w], n.used[w+"f"], n.used[w+"l"] = true, true, true
+	}
+	return n
+}
+
+// pick makes an identifier out of any text: what is not a letter or digit of ASCII becomes an underscore, runs of them one (C++
+// reserves two), long names are cut to 48 (tools make file names of them), and a number follows where the name is taken.
+func (n *names) pick(want string) string {
+	var b strings.Builder
+	for _, r := range want {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		default:
+			b.WriteByte('_')
+		}
+	}
+	id := strings.Join(strings.FieldsFunc(b.String(), func(r rune) bool { return r == '_' }), "_")
+	if id == "" || id[0] <= '9' {
+		id = "n" + id
+	}
+	id = strings.TrimSuffix(id[:min(len(id), 48)], "_")
+	s := id
+	// Names of one or two characters are those of the locals inside kernels.
+	for i := 1; n.used[s] || len(s) <= 2; i++ {
+		s = id + "_" + strconv.Itoa(i)
+	}
+	n.used[s] = true
+	return s
+}

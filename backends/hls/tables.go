@@ -1,0 +1,136 @@
+package hls
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"quern/ir/hw"
+)
+
+// table is a constant array of weights.h.
+type table struct {
+	name string
+	dims []int
+	v    []int64
+	elem ctype
+	note string
+}
+
+// table adds a table under a name like want, with the smallest element type. Axes of size 1 are dropped, but for the first.
+func (e *emitter) table(want string, dims []int, v []int64, note string) *table {
+	r := hw.Interval{Lo: v[0], Hi: v[0]}
+	for _, x := range v {
+		r.Lo, r.Hi = min(r.Lo, x), max(r.Hi, x)
+	}
+	t := &table{name: e.ids.pick(want), dims: dims[:1:1], v: v, elem: storage(r), note: fmt.Sprintf("%s; %v in %d..%d", note, r, r.Lo, r.Hi)}
+	for _, d := range dims[1:] {
+		if d > 1 {
+			t.dims = append(t.dims, d)
+		}
+	}
+	e.tables = append(e.tables, t)
+	return t
+}
+
+// digest names a list of numbers as the text form of package hw does: the first 12 hex digits of the SHA-256 of the numbers as
+// 64-bit little-endian integers.
+func digest(v []int64) string {
+	h := sha256.New()
+	var buf [8]byte
+	for _, x := range v {
+		binary.LittleEndian.PutUint64(buf[:], uint64(x))
+		h.Write(buf[:])
+	}
+	return fmt.Sprintf("#%x", h.Sum(nil)[:6])
+}
+
+// declare prints a constant array.
+func (w *writer) declare(t *table) {
+	w.line("/* %s; %d numbers %s */", comment(t.note), len(t.v), digest(t.v))
+	w.line("static const %v %s%s = {", t.elem, t.name, brackets(t.dims))
+	w.depth++
+	w.numbers(t.dims, t.v)
+	w.depth--
+	w.line("};")
+}
+
+func brackets(dims []int) string {
+	s := ""
+	for _, d := range dims {
+		s += fmt.Sprintf("[%d]", d)
+	}
+	return s
+}
+
+// numbers prints a braced block for each index of all axes but the last, and lines of at most 120 columns.
+func (w *writer) numbers(dims []int, v []int64) {
+	if len(dims) > 1 {
+		n := len(v) / dims[0]
+		for i := range dims[0] {
+			w.line("{")
+			w.depth++
+			w.numbers(dims[1:], v[i*n:(i+1)*n])
+			w.depth--
+			w.line("},")
+		}
+		return
+	}
+	var b strings.Builder
+	for _, x := range v {
+		s := literal(x) + ","
+		if b.Len() > 0 && 4*w.depth+b.Len()+1+len(s) > 120 {
+			w.line("%s", b.String())
+			b.Reset()
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(s)
+	}
+	w.line("%s", b.String())
+}
+
+// head starts a C file: what it is, where it comes from, nothing that changes from run to run.
+func (e *emitter) head(w *writer, what string) {
+	w.line("/* %s", what)
+	w.line(" *")
+	w.line(" * %s, printed by quern %s. Do not edit: change the model and print it again.", comment(e.model()), comment(e.version()))
+	w.line(" */")
+}
+
+func (e *emitter) model() string {
+	if e.o.Model != "" {
+		return e.o.Model
+	}
+	return e.p.Name
+}
+
+func (e *emitter) version() string {
+	if e.o.Version != "" {
+		return e.o.Version
+	}
+	return "(unversioned)"
+}
+
+func (w *writer) guard(macro string) {
+	w.raw("#ifndef %s", macro)
+	w.raw("#define %s", macro)
+	w.raw("")
+}
+
+func (e *emitter) weightsH() []byte {
+	w := &writer{}
+	e.head(w, "weights.h: weights, biases, multipliers and tables.")
+	guard := strings.ToUpper(e.o.Top) + "_WEIGHTS_H"
+	w.guard(guard)
+	w.raw("#include <stdint.h>")
+	for _, t := range e.tables {
+		w.raw("")
+		w.declare(t)
+	}
+	w.raw("")
+	w.raw("#endif")
+	return w.Bytes()
+}
