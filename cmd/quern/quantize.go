@@ -144,8 +144,12 @@ func calibrate(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preproc
 
 // quantize gives a calibrated graph its integer types. method nil chooses by width.
 func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Method) error {
+	byName := map[string]*calib.Stats{} // the statistics may be of another copy of the same graph
+	for v, s := range stats.All() {
+		byName[v.Name] = s
+	}
 	c.Range = func(v *ir.Value, bits int) (float64, float64, error) {
-		s := stats.Of(v)
+		s := byName[v.Name]
 		if s == nil || s.N == 0 {
 			return 0, 0, fmt.Errorf("%%%s was not seen in calibration", v.Name)
 		}
