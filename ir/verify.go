@@ -125,8 +125,8 @@ func (c *checker) quant(n *Node, v *Value) {
 		return
 	}
 	e := v.Type.Elem
-	if !e.IsInt() || e.Bits > 32 {
-		c.fail(n, "%%%s: a Quant on element type %v, want an integer of 1 to 32 bits", v.Name, e)
+	if !e.IsInt() || e.Bits > 48 {
+		c.fail(n, "%%%s: a Quant on element type %v, want an integer of 1 to 48 bits", v.Name, e)
 		return
 	}
 	if lo, hi := e.Range(); q.Min < lo || q.Max > hi || q.Min > q.Max {

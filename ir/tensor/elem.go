@@ -18,7 +18,7 @@ const (
 	Bool
 )
 
-// Elem is an element type: a kind and a width in bits. Integers have any width from 1 to 64; those of 1 to 32 bits can be
+// Elem is an element type: a kind and a width in bits. Integers have any width from 1 to 64; those of up to 48 bits can be
 // quantized values, 64-bit ones are shapes and indices. Floats are 16, 32 or 64 bits wide; all are stored as float32.
 type Elem struct {
 	Kind Kind

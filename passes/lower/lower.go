@@ -51,7 +51,10 @@ func Lower(g *ir.Graph, o Options) (*Lowered, error) {
 	l := &lowerer{g: g, opt: o, bufs: map[*ir.Value]*hw.Buffer{}, names: map[string]bool{}, uses: g.UseCounts(),
 		prog: &hw.Program{Name: ident(g.Name)}}
 	l.flattened = l.findFlattened()
-	tail := l.split()
+	tail, err := l.split()
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	failed := map[*ir.Node]bool{}
 	for _, n := range g.Nodes {
@@ -91,23 +94,27 @@ type lowerer struct {
 	flattened map[*ir.Node]bool // merged into the Gemm that reads it
 }
 
-// split finds the host's tail: nodes that are not for hardware, and what follows without being quantized again.
-func (l *lowerer) split() map[*ir.Node]bool {
+// split finds the host's tail: nodes that are not for hardware, and all that follows them (a Softmax, the Quantize behind it in a QDQ
+// model). A layer there is an error: its work would silently run on the host.
+func (l *lowerer) split() (map[*ir.Node]bool, error) {
 	tail := map[*ir.Node]bool{}
+	var errs []error
 	for _, n := range l.g.Nodes {
-		if slices.ContainsFunc(n.Out, func(v *ir.Value) bool { return v.Type.IsQuant() }) {
-			continue
-		}
-		if op.Of(n.Op).Class == op.None {
+		class := op.Of(n.Op).Class
+		if class == op.None {
 			tail[n] = true
 		}
 		for _, v := range n.In {
-			if v != nil && v.Def != nil && tail[v.Def] {
-				tail[n] = true
+			if v == nil || v.Def == nil || !tail[v.Def] || tail[n] {
+				continue
+			}
+			tail[n] = true
+			if class == op.MAC {
+				errs = append(errs, n.Errorf("input %%%s comes from %v (%s), which has no integer form", v.Name, v.Def.Pos, v.Def.Op.OpName()))
 			}
 		}
 	}
-	return tail
+	return tail, errors.Join(errs...)
 }
 
 // node lowers one node by its rule.

@@ -3,6 +3,7 @@ package quant
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"quern/ir"
 	"quern/ir/op"
@@ -75,12 +76,17 @@ func (c *Config) WeightQuant(w *tensor.T, axis, bits int) *ir.Quant {
 		}
 		most = most[:1]
 	}
+	// A channel without weights, or with hardly any, keeps a scale from which its bias is not too many steps away.
+	least := slices.Max(most) / (1 << 16)
+	if least == 0 {
+		least = 1
+	}
 	q := &ir.Quant{Zero: []int64{0}, Axis: axis, Min: -top, Max: top}
 	if len(most) == 1 {
 		q.Axis = 0
 	}
 	for _, m := range most {
-		q.Scale = append(q.Scale, c.scale(m/float64(top)))
+		q.Scale = append(q.Scale, c.scale(max(m, least)/float64(top)))
 	}
 	return q
 }

@@ -1,0 +1,373 @@
+// Package difftest compares the three executions of one network: the interpreter over the graph, the simulator over the hardware
+// program, and the emitted C through real compilers.
+package difftest
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"quern/backends/hls"
+	"quern/backends/interp"
+	"quern/backends/sim"
+	"quern/frontend/onnx"
+	"quern/ir"
+	"quern/ir/hw"
+	"quern/ir/irtest"
+	"quern/ir/tensor"
+	"quern/passes"
+	"quern/passes/calib"
+	"quern/passes/lower"
+	"quern/passes/quant"
+)
+
+// quantized sends a float graph through calibration, quantization, a file and back, and returns graph and program.
+func quantized(t testing.TB, g *ir.Graph, in [][]*tensor.T, c quant.Config) (*ir.Graph, *hw.Program) {
+	t.Helper()
+	if err := passes.Run(g, nil); err != nil {
+		t.Fatal(err)
+	}
+	m, err := interp.New(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := calib.Collect(m, g, calib.Batches(in), calib.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Range = func(v *ir.Value, _ int) (float64, float64, error) {
+		r := stats.Of(v).MinMax()
+		return r.Lo, r.Hi, nil
+	}
+	if err := quant.Quantize(g, &c); err != nil {
+		t.Fatal(err)
+	}
+	if err := passes.Run(g, nil, "fuse-act", "dce"); err != nil {
+		t.Fatal(err)
+	}
+	low, err := lower.Lower(g, lower.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The artefact between quantize and compile is a file: it must hold the same program.
+	p, err := onnx.ToProto(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := onnx.FromProto(p, "random.onnx", onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := passes.Run(back, nil); err != nil {
+		t.Fatal(err)
+	}
+	again, err := lower.Lower(back, lower.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := low.Prog.String(), again.Prog.String(); a != b {
+		t.Fatalf("the program changed on its way through a file:\n%s\nbecame\n%s", a, b)
+	}
+	return g, low.Prog
+}
+
+// compare runs interpreter and simulator layer by layer, each layer of the interpreter fed with the simulator's integers so that
+// differences do not add up, and counts integers by their distance. More than one step is an error.
+func compare(t testing.TB, g *ir.Graph, p *hw.Program, in [][]*tensor.T, hist *[2]int) {
+	t.Helper()
+	m, err := sim.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.NewState()
+	bufs := map[string]*hw.Buffer{}
+	for _, b := range p.Buffers {
+		bufs[b.Name] = b
+	}
+	bound, err := g.Bind(map[string]int{"N": 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range in {
+		if _, err := s.RunFloat([][]float32{x[0].F}); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range bound.Nodes {
+			compareNode(t, n, s, bufs, hist)
+		}
+	}
+}
+
+func compareNode(t testing.TB, n *ir.Node, s *sim.State, bufs map[string]*hw.Buffer, hist *[2]int) {
+	t.Helper()
+	out := bufs[ident(n.Out[0].Name)]
+	if out == nil || n.Op.OpName() == "Quantize" {
+		return
+	}
+	one := &ir.Graph{Name: "one", Outputs: n.Out}
+	k := &ir.Node{Op: n.Op, Pos: n.Pos}
+	var in []*tensor.T
+	for _, v := range n.In {
+		if v == nil || v.Const != nil {
+			k.In = append(k.In, v)
+			continue
+		}
+		b := bufs[ident(v.Name)]
+		if b == nil {
+			return // merged into its reader
+		}
+		f := tensor.New(tensor.F32, v.Type.Shape...)
+		port(v).Dequantize(f.F, s.Buffer(b))
+		w := &ir.Value{Name: fmt.Sprintf("in%d", len(in)), Type: v.Type}
+		one.Inputs, in, k.In = append(one.Inputs, w), append(in, f), append(k.In, w)
+	}
+	y := &ir.Value{Name: "y", Type: n.Out[0].Type, Def: k}
+	k.Out, one.Nodes, one.Outputs = []*ir.Value{y}, []*ir.Node{k}, []*ir.Value{y}
+	i, err := interp.New(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := i.Run(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]int64, out.Len())
+	if err := port(y).Quantize(want, r[0].F); err != nil {
+		t.Fatal(err)
+	}
+	for j, got := range s.Buffer(out) {
+		d := max(got-want[j], want[j]-got)
+		if d > 1 {
+			t.Fatalf("%v (%s): element %d: simulator %d, interpreter %d", n.Pos, n.Op.OpName(), j, got, want[j])
+		}
+		hist[d]++
+	}
+}
+
+// port is the layout of a value's buffer: channels last, without the batch.
+func port(v *ir.Value) *hw.Port {
+	s := v.Type.Shape[1:]
+	perm := make([]int, len(s))
+	for i := range perm {
+		perm[i] = (i + 1) % len(s)
+	}
+	return &hw.Port{Name: v.Name, Shape: s, Perm: perm, Quant: v.Type.Quant}
+}
+
+func ident(name string) string { return strings.NewReplacer(".", "_", "/", "_").Replace(name) }
+
+// testVectors are the first samples with what the simulator makes of them.
+func testVectors(t testing.TB, p *hw.Program, in [][]*tensor.T) []hls.Vector {
+	t.Helper()
+	m, err := sim.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.NewState()
+	var vs []hls.Vector
+	for _, x := range in {
+		q := make([]int64, p.Inputs[0].Len())
+		if err := p.Inputs[0].Port.Quantize(q, x[0].F); err != nil {
+			t.Fatal(err)
+		}
+		y, err := s.Run([][]int64{q})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vs = append(vs, hls.Vector{In: [][]int64{q}, Out: [][]int64{append([]int64(nil), y[0]...)}})
+	}
+	return vs
+}
+
+// cc is a compiler with the flags that make warnings errors and undefined behaviour a trap.
+type cc struct {
+	name string
+	args []string
+}
+
+// compilers finds gcc and clang. Without them tests skip; with QUERN_REQUIRE_CC they fail.
+func compilers(t testing.TB) []cc {
+	t.Helper()
+	warn := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-pedantic", "-Wno-unknown-pragmas"}
+	var r []cc
+	for _, c := range []struct {
+		names []string
+		args  []string
+	}{
+		{[]string{"gcc"}, []string{"-std=c99", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"}},
+		{[]string{"clang", "clang-19", "clang-14"}, []string{"-std=c99", "-fsanitize=undefined", "-fsanitize-trap=undefined"}},
+		{[]string{"g++"}, []string{"-x", "c++", "-std=c++11"}},
+	} {
+		found := ""
+		for _, n := range c.names {
+			if path, err := exec.LookPath(n); err == nil && found == "" {
+				found = path
+			}
+		}
+		if found != "" {
+			r = append(r, cc{found, append(append([]string{}, warn...), c.args...)})
+		} else if os.Getenv("QUERN_REQUIRE_CC") != "" {
+			t.Fatalf("QUERN_REQUIRE_CC is set and there is no %s", c.names[0])
+		}
+	}
+	if len(r) == 0 {
+		t.Skip("no C compiler")
+	}
+	return r
+}
+
+// design is one emitted project of a batch.
+type design struct {
+	files []hls.File
+	want  string
+}
+
+// build compiles projects into one program each, but with one call of the compiler for all designs in a folder, and returns the
+// outputs of the testbenches joined.
+func build(t testing.TB, c cc, ds []design) (string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	// One translation unit for all: each design's testbench becomes a function.
+	var all bytes.Buffer
+	for i, d := range ds {
+		sub := filepath.Join(dir, fmt.Sprintf("d%d", i))
+		if err := hls.WriteDir(sub, d.files); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range d.files {
+			switch {
+			case f.Name == "tb.c":
+				tb := strings.Replace(string(f.Data), "int main(void)", fmt.Sprintf("int tb%d(void);\nint tb%d(void)", i, i), 1)
+				tb = strings.NewReplacer("tb_in0", fmt.Sprintf("tb_in0_%d", i), "tb_out0", fmt.Sprintf("tb_out0_%d", i), "TB_VECTORS", fmt.Sprintf("TB_VECTORS_%d", i), "vectors.h", fmt.Sprintf("d%d/vectors.h", i)).Replace(tb)
+				writeFile(t, filepath.Join(sub, f.Name), tb)
+			case f.Name == "vectors.h":
+				v := strings.NewReplacer("tb_in0", fmt.Sprintf("tb_in0_%d", i), "tb_out0", fmt.Sprintf("tb_out0_%d", i), "TB_VECTORS", fmt.Sprintf("TB_VECTORS_%d", i)).Replace(string(f.Data))
+				writeFile(t, filepath.Join(sub, f.Name), v)
+			case strings.HasSuffix(f.Name, ".c"):
+				writeFile(t, filepath.Join(sub, f.Name), strings.NewReplacer(`"weights.h"`, fmt.Sprintf(`"d%d/weights.h"`, i)).Replace(string(f.Data)))
+				fmt.Fprintf(&all, "#include \"d%d/%s\"\n", i, f.Name)
+			}
+		}
+		fmt.Fprintf(&all, "#include \"d%d/tb.c\"\n", i)
+	}
+	fmt.Fprintf(&all, "int main(void)\n{\n")
+	for i := range ds {
+		fmt.Fprintf(&all, "    if (tb%d()) return %d;\n", i, i%100+1)
+	}
+	fmt.Fprintf(&all, "    return 0;\n}\n")
+	writeFile(t, filepath.Join(dir, "all.c"), all.String())
+	exe := filepath.Join(dir, "all")
+	args := append(append([]string{}, c.args...), "-I"+dir, "-I"+filepath.Join(dir, "d0"), "-o", exe, filepath.Join(dir, "all.c"))
+	if out, err := exec.Command(c.name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", c.name, err, first(out, 3000))
+	}
+	out, err := exec.Command(exe).CombinedOutput()
+	return string(out), err
+}
+
+func first(b []byte, n int) []byte { return b[:min(n, len(b))] }
+
+func writeFile(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator.
+func TestRandomGraphs(t *testing.T) {
+	n := 220
+	if testing.Short() {
+		n = 40
+	}
+	var ds []design
+	var hist [2]int
+	for seed := range n {
+		r := rand.New(rand.NewPCG(uint64(seed), 1))
+		g := irtest.RandomGraph(r, irtest.GraphOptions{})
+		in := irtest.RandomInputs(r, g, 3)
+		c := quant.Config{Bits: quant.Bits{W: 2 + r.IntN(15), A: 2 + r.IntN(15)}, PerTensor: r.IntN(4) == 0, Pow2: r.IntN(4) == 0, Symmetric: r.IntN(4) == 0,
+			InputBits: 2 + r.IntN(15), OutputBits: 2 + r.IntN(15)}
+		if c.A > 12 { // tables over more bits make large files
+			c.A = 12
+		}
+		g, p := quantized(t, g, in, c)
+		compare(t, g, p, in, &hist)
+		vs := testVectors(t, p, in)
+		files, err := hls.Emit(p, hls.Options{Top: fmt.Sprintf("net_%d", seed), Vectors: vs, Version: "test"})
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		ds = append(ds, design{files, fmt.Sprintf("PASS: %d values in %d vectors\n", len(vs)*p.Outputs[0].Len(), len(vs))})
+	}
+	t.Logf("simulator against interpreter, layer by layer: %d integers equal, %d one step apart", hist[0], hist[1])
+	if hist[0] < 100*hist[1] {
+		t.Errorf("%d of %d integers differ by a step: too many for rounding at ties and the width of multipliers", hist[1], hist[0]+hist[1])
+	}
+	values := 0
+	for _, c := range compilers(t) {
+		for i := 0; i < len(ds); i += 20 {
+			part := ds[i:min(i+20, len(ds))]
+			out, err := build(t, c, part)
+			want := ""
+			for _, d := range part {
+				want += d.want
+				k := 0
+				fmt.Sscanf(d.want, "PASS: %d", &k)
+				values += k
+			}
+			if err != nil || out != want {
+				t.Fatalf("%s, graphs %d and on: %v\n%s", c.name, i, err, out)
+			}
+		}
+	}
+	t.Logf("C against simulator: %d output values equal", values)
+}
+
+// TestPlantedFaults changes the C text and expects the testbench to notice.
+func TestPlantedFaults(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 7))
+	g := irtest.RandomGraph(r, irtest.GraphOptions{})
+	in := irtest.RandomInputs(r, g, 20)
+	_, p := quantized(t, g, in, quant.Config{Bits: quant.Bits{W: 6, A: 6}})
+	vs := testVectors(t, p, in)
+	files, err := hls.Emit(p, hls.Options{Top: "net", Vectors: vs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := compilers(t)[0]
+	if out, err := build(t, c, []design{{files: files}}); err != nil || !strings.HasPrefix(out, "PASS") {
+		t.Fatalf("without a fault: %v\n%s", err, out)
+	}
+	for _, f := range []struct{ name, file, old, new string }{
+		{"rounding", "net.c", "q_rsh_half_even(", "q_rsh_floor("},
+		{"multiplier", "net.c", "v0 * ", "v0 * 2 * "},
+		{"lower clamp", "net.c", "q_max(v3, ", "q_max(v3, 1 + "},
+		{"accumulator", "net.c", "acc += ", "acc -= "},
+	} {
+		bad := make([]hls.File, len(files))
+		changed := false
+		for i, x := range files {
+			bad[i] = x
+			if x.Name == f.file && bytes.Contains(x.Data, []byte(f.old)) {
+				bad[i].Data = bytes.ReplaceAll(x.Data, []byte(f.old), []byte(f.new))
+				changed = true
+			}
+		}
+		if !changed {
+			t.Errorf("%s: %q does not occur in %s", f.name, f.old, f.file)
+			continue
+		}
+		quiet := c
+		quiet.args = []string{"-std=c99", "-O1", "-w"}
+		out, err := build(t, quiet, []design{{files: bad}})
+		if err == nil || !strings.Contains(out, "FAIL: output") {
+			t.Errorf("%s: the testbench did not notice: %v\n%s", f.name, err, out)
+		}
+	}
+}
