@@ -159,7 +159,19 @@ func port(v *ir.Value) *hw.Port {
 	return &hw.Port{Name: v.Name, Shape: s, Perm: perm, Quant: v.Type.Quant}
 }
 
-func ident(name string) string { return strings.NewReplacer(".", "_", "/", "_").Replace(name) }
+// ident is the name of a value's buffer, as the lowering makes it where names do not clash.
+func ident(name string) string {
+	s := strings.Trim(strings.Map(func(r rune) rune {
+		if strings.ContainsRune("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", r) {
+			return r
+		}
+		return '_'
+	}, name), "_")
+	if s == "" || s[0] >= '0' && s[0] <= '9' {
+		s = "t" + s
+	}
+	return s
+}
 
 // testVectors are the first samples with what the simulator makes of them.
 func testVectors(t testing.TB, p *hw.Program, in [][]*tensor.T) []hls.Vector {
@@ -200,7 +212,7 @@ func compilers(t testing.TB) []cc {
 		args  []string
 	}{
 		{[]string{"gcc"}, []string{"-std=c99", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"}},
-		{[]string{"clang", "clang-19", "clang-14"}, []string{"-std=c99", "-fsanitize=undefined", "-fsanitize-trap=undefined"}},
+		{[]string{"clang", "clang-19", "clang-14"}, []string{"-std=c99", "-fsanitize=signed-integer-overflow,shift,bounds,integer-divide-by-zero", "-fsanitize-trap=all"}}, // all of undefined takes minutes
 		{[]string{"g++"}, []string{"-x", "c++", "-std=c++11"}},
 	} {
 		found := ""
@@ -279,11 +291,12 @@ func writeFile(t testing.TB, path, text string) {
 	}
 }
 
-// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator.
+// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator. With
+// QUERN_LONG it takes 220 graphs through all compilers, else a few.
 func TestRandomGraphs(t *testing.T) {
-	n := 220
-	if testing.Short() {
-		n = 40
+	n := 16
+	if os.Getenv("QUERN_LONG") != "" {
+		n = 220
 	}
 	var ds []design
 	var hist [2]int
@@ -329,6 +342,52 @@ func TestRandomGraphs(t *testing.T) {
 	t.Logf("C against simulator: %d output values equal", values)
 }
 
+// TestNetworks takes trained networks through the same road at three widths, with real images.
+func TestNetworks(t *testing.T) {
+	names := []string{"lenet_e400"}
+	if os.Getenv("QUERN_LONG") != "" {
+		names = append(names, "convnet_e40")
+	}
+	raw, err := os.ReadFile("../../testdata/data/cifar10/test_batch.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mean, std := []float32{0.4914, 0.4822, 0.4465}, []float32{0.2470, 0.2435, 0.2616}
+	var in [][]*tensor.T
+	for i := range 8 {
+		x := tensor.New(tensor.F32, 1, 3, 32, 32)
+		for j := range x.F {
+			x.F[j] = (float32(raw[i*3073+1+j])/255 - mean[j/1024]) / std[j/1024]
+		}
+		in = append(in, []*tensor.T{x})
+	}
+	for _, name := range names {
+		for _, bits := range []int{4, 8, 16} {
+			g, err := onnx.Import("../../testdata/models/"+name+".onnx", onnx.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var hist [2]int
+			g, p := quantized(t, g, in, quant.Config{Bits: quant.Bits{W: bits, A: bits}})
+			compare(t, g, p, in[:2], &hist)
+			if hist[0] == 0 {
+				t.Error("nothing was compared")
+			}
+			vs := testVectors(t, p, in)
+			files, err := hls.Emit(p, hls.Options{Top: name, Vectors: vs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range compilers(t) {
+				if out, err := build(t, c, []design{{files: files}}); err != nil || out != fmt.Sprintf("PASS: %d values in %d vectors\n", 10*len(vs), len(vs)) {
+					t.Errorf("%s, %s int-%d: %v\n%s", c.name, name, bits, err, out)
+				}
+			}
+			t.Logf("%s int-%d: %d integers equal to the interpreter, %d one step apart; C equal to the simulator on %d values", name, bits, hist[0], hist[1], 10*len(vs))
+		}
+	}
+}
+
 // TestPlantedFaults changes the C text and expects the testbench to notice.
 func TestPlantedFaults(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
@@ -347,7 +406,7 @@ func TestPlantedFaults(t *testing.T) {
 	for _, f := range []struct{ name, file, old, new string }{
 		{"rounding", "net.c", "q_rsh_half_even(", "q_rsh_floor("},
 		{"multiplier", "net.c", "v0 * ", "v0 * 2 * "},
-		{"lower clamp", "net.c", "q_max(v3, ", "q_max(v3, 1 + "},
+		{"lower clamp", "net.c", "= (int32_t)q_max(", "= 1 + (int32_t)q_max("},
 		{"accumulator", "net.c", "acc += ", "acc -= "},
 	} {
 		bad := make([]hls.File, len(files))

@@ -127,7 +127,7 @@ func TestErrors(t *testing.T) {
 		{"  %y f32[1,2,4,5] = Relu(%x)\n return %y }", "x.ir:2:21: Relu: result 0, %y: want f32[1,2,4,4], got f32[1,2,4,5]"},
 		{"  %y f32[M,2,4,4] = Relu(%n)\n return %y }", "x.ir:2:21: Relu: result 0, %y: want f32[N,2,4,4], got f32[M,2,4,4]"},
 		{"  %y f32[1] = Conv<group=2>(%x, %x)\n return %y }", "x.ir:2:15: Conv: 2 channels and weights f32[1,2,4,4] do not fit 2 groups"},
-		{"  %y f32[1] = Conv(%x)\n return %y }", "x.ir:2:15: Conv: 1 inputs do not fit: runtime error: index out of range [1] with length 1"},
+		{"  %y f32[1] = Conv(%x)\n return %y }", "x.ir:2:15: Conv: want 2 to 3 inputs, got 1"},
 		{"  %y f32[1] = Conv(%x, %x, %x, %x)\n return %y }", "x.ir:2:15: Conv: want at most 3 inputs, got 4"},
 		{"  %y f32[1,2,4,4], %z f32[1] = Relu(%x)\n return %y }", "x.ir:2:32: Relu: want at most 1 results, got 2"},
 		{"  %y f32[1] = Convv(%x)\n return %y }", `x.ir:2:15: no operator "Convv"`},

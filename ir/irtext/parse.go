@@ -175,7 +175,8 @@ func (p *parser) header() {
 // footer checks what stands behind the last statement.
 func (p *parser) footer() {
 	if len(p.errs) >= maxErrors {
-		p.fail(p.tok, "too many errors")
+		p.note(&Error{p.file, p.tok.line, p.tok.col, errors.New("too many errors")})
+		return
 	}
 	if !p.done && len(p.errs) == 0 { // an error may have made us skip it
 		p.fail(p.tok, "want '}', got %v", p.tok)

@@ -21,7 +21,7 @@ func Broadcast(a, b []int) ([]int, error) {
 		case x == 1:
 			shape[i] = y
 		case ir.IsSymbol(x) && ir.IsSymbol(y) || !mayEqual(x, y):
-			return nil, fmt.Errorf("shapes %v and %v do not broadcast: %s against %s", ir.T(tensor.F32, a...), ir.T(tensor.F32, b...),
+			return nil, fmt.Errorf("shapes %s and %s do not broadcast: %s against %s", FormatAttr(a), FormatAttr(b),
 				ir.DimString(x), ir.DimString(y))
 		default:
 			shape[i] = unify(x, y)
@@ -40,8 +40,8 @@ func alignedDim(shape []int, i int) int {
 // number is what tensors hold.
 type number interface{ float32 | int64 }
 
-// zip computes dst = f(a, b) elementwise with broadcasting. Neighbouring axes are merged as far as both operands allow, so that f
-// sees long rows; a scalar operand of a row is spread over a small buffer.
+// zip computes dst = f(a, b) elementwise; both operands broadcast to shape. Neighbouring axes are merged as far as both operands allow,
+// so that f sees long rows; a scalar operand of a row is spread over a small buffer.
 func zip[T number](dst, a, b []T, shape, as, bs []int, f func(dst, a, b []T)) {
 	type loop struct{ n, a, b int } // size and strides; a stride of 0 repeats
 	var loops []loop                // innermost first
@@ -100,6 +100,11 @@ func zip[T number](dst, a, b []T, shape, as, bs []int, f func(dst, a, b []T)) {
 		switch {
 		case row.a != 0 && row.b != 0:
 			f(out, a[oa:oa+row.n], b[ob:ob+row.n])
+		case row.a == 0 && row.b == 0: // shape is larger than the two make together
+			f(out[:1], a[oa:oa+1], b[ob:ob+1])
+			for i := range out {
+				out[i] = out[0]
+			}
 		case row.a != 0:
 			s := spread(b[ob])
 			for i := 0; i < row.n; i += len(s) {

@@ -91,9 +91,12 @@ func (o *Conv) Spatial(weights []int) (Spatial, error) {
 }
 
 func (o *Conv) Infer(in []*ir.Type) ([]ir.Type, error) {
+	if err := reals(in, 2, 3); err != nil {
+		return nil, err
+	}
 	x, w := in[0], in[1]
 	if r := len(x.Shape); r < 3 || r > 4 {
-		return nil, fmt.Errorf("input 0: want 3 or 4 dims, got %v", *x)
+		return nil, fmt.Errorf("input 0: want 3 or 4 dims (one or two spatial axes), got %v", *x)
 	}
 	if len(w.Shape) != len(x.Shape) || !w.Known() {
 		return nil, fmt.Errorf("input 1 (weights): want %d known dims, got %v", len(x.Shape), *w)
@@ -101,8 +104,8 @@ func (o *Conv) Infer(in []*ir.Type) ([]ir.Type, error) {
 	if o.Group < 1 || w.Shape[0]%o.Group != 0 || x.Shape[1] != w.Shape[1]*o.Group {
 		return nil, fmt.Errorf("%v channels and weights %v do not fit %d groups", ir.DimString(x.Shape[1]), *w, o.Group)
 	}
-	if len(in) > 2 && in[2] != nil && (len(in[2].Shape) != 1 || in[2].Shape[0] != w.Shape[0]) {
-		return nil, fmt.Errorf("input 2 (bias): want [%d], got %v", w.Shape[0], *in[2])
+	if b := given(in, 2); b != nil && (len(b.Shape) != 1 || b.Shape[0] != w.Shape[0]) {
+		return nil, fmt.Errorf("input 2 (bias): want [%d], got %v", w.Shape[0], *b)
 	}
 	s, err := o.Spatial(w.Shape)
 	if err != nil {
@@ -119,38 +122,77 @@ func (o *Conv) Infer(in []*ir.Type) ([]ir.Type, error) {
 	return []ir.Type{{Elem: x.Elem, Shape: shape}}, nil
 }
 
-// Eval unfolds the input (im2col) and multiplies with gonum's Gemm; depthwise groups have a loop of their own.
+// Eval multiplies with gonum's Gemm: the weights of a group with the unfolded input (im2col), or with the input itself where the kernel
+// is one tap that reads every pixel once. Depthwise groups have a loop of their own.
 func (o *Conv) Eval(in []*tensor.T) ([]*tensor.T, error) {
-	x, w := in[0], in[1]
 	out, err := inferT(o, in)
 	if err != nil {
 		return nil, err
 	}
+	x, w, y := in[0], in[1], out[0]
 	s, err := o.Spatial(w.Shape)
 	if err != nil {
 		return nil, err
 	}
-	y := out[0]
 	g := conv2d(s, x.Shape, y.Shape)
 	cg, mg := w.Shape[1], w.Shape[0]/o.Group
-	k, pix := cg*g.kh*g.kw, g.oh*g.ow
-	col := make([]float32, k*pix)
+	k, pix, size := cg*g.kh*g.kw, g.oh*g.ow, g.h*g.w
+	if bias := given(in, 2); bias != nil {
+		for i := range x.Shape[0] * w.Shape[0] {
+			fill(y.F[i*pix:(i+1)*pix], bias.F[i%w.Shape[0]])
+		}
+	}
+	if pix == 0 || k == 0 || mg == 0 {
+		return out, nil
+	}
+	direct := k == cg && pix == size && g.sh == 1 && g.sw == 1
+	loop := cg == 1 && mg <= 4 // with more results for each input Gemm is faster
+	var col []float32
+	if !loop && !direct {
+		col = make([]float32, k*pix)
+	}
+	taps := newTaps(&g)
 	for n := range x.Shape[0] {
 		for q := range o.Group {
-			g.im2col(col, x.F[(n*x.Shape[1]+q*cg)*g.h*g.w:], cg)
-			dst := y.F[(n*w.Shape[0]+q*mg)*pix:][:mg*pix]
-			if len(in) > 2 && in[2] != nil {
+			src := x.F[(n*o.Group+q)*cg*size:][:cg*size]
+			dst := y.F[(n*o.Group+q)*mg*pix:][:mg*pix]
+			kernels := w.F[q*mg*k:][:mg*k]
+			switch {
+			case loop:
 				for m := range mg {
-					fill(dst[m*pix:(m+1)*pix], in[2].F[q*mg+m])
+					g.depthwise(taps, dst[m*pix:][:pix], src, kernels[m*k:][:k])
 				}
-			}
-			if pix == 0 {
 				continue
+			case direct:
+				col = src
+			default:
+				g.im2col(taps, col, src, cg)
 			}
-			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, general(mg, k, w.F[q*mg*k:][:mg*k]), general(k, pix, col), 1, general(mg, pix, dst))
+			blas32.Gemm(blas.NoTrans, blas.NoTrans, 1, general(mg, k, kernels), general(k, pix, col), 1, general(mg, pix, dst))
 		}
 	}
 	return out, nil
+}
+
+// depthwise adds the convolution of one plane with one kernel.
+func (g *geom) depthwise(taps taps, dst, src, kernel []float32) {
+	for oy := range g.oh {
+		row := dst[oy*g.ow : (oy+1)*g.ow]
+		for ky := range g.kh {
+			iy := oy*g.sh - g.ph + ky*g.dh
+			if iy < 0 || iy >= g.h {
+				continue
+			}
+			line := src[iy*g.w : (iy+1)*g.w]
+			for kx, t := range taps {
+				v, ix := kernel[ky*g.kw+kx], t.first
+				for ox := t.lo; ox < t.hi; ox++ {
+					row[ox] += v * line[ix]
+					ix += g.sw
+				}
+			}
+		}
+	}
 }
 
 func fill(s []float32, v float32) {
@@ -178,12 +220,12 @@ func conv2d(s Spatial, x, y []int) geom {
 }
 
 // im2col writes c*kh*kw rows of oh*ow columns; what lies outside the image is 0.
-func (g *geom) im2col(col, x []float32, c int) {
+func (g *geom) im2col(taps taps, col, x []float32, c int) {
 	i := 0
 	for ch := range c {
 		img := x[ch*g.h*g.w:][:g.h*g.w]
 		for ky := range g.kh {
-			for kx := range g.kw {
+			for _, t := range taps {
 				for oy := range g.oh {
 					iy := oy*g.sh - g.ph + ky*g.dh
 					row := col[i : i+g.ow]
@@ -193,13 +235,15 @@ func (g *geom) im2col(col, x []float32, c int) {
 						continue
 					}
 					line := img[iy*g.w : (iy+1)*g.w]
-					ix := kx*g.dw - g.pw
-					for ox := range row {
-						if ix >= 0 && ix < g.w {
-							row[ox] = line[ix]
-						} else {
-							row[ox] = 0
-						}
+					fill(row[:t.lo], 0)
+					fill(row[t.hi:], 0)
+					if g.sw == 1 {
+						copy(row[t.lo:t.hi], line[t.first:])
+						continue
+					}
+					ix := t.first
+					for ox := t.lo; ox < t.hi; ox++ {
+						row[ox] = line[ix]
 						ix += g.sw
 					}
 				}

@@ -36,9 +36,8 @@ func (o *Gemm) Infer(in []*ir.Type) ([]ir.Type, error) {
 		return nil, fmt.Errorf("inner dimensions %s and %s of %v and %v differ", ir.DimString(ka), ir.DimString(kb), *in[0], *in[1])
 	}
 	if c := given(in, 2); c != nil {
-		s, err := Broadcast([]int{m, n}, c.Shape)
-		if err != nil || len(s) != 2 || !mayEqual(s[0], m) || !mayEqual(s[1], n) {
-			return nil, fmt.Errorf("input 2: want a shape that broadcasts to [%s,%s], got %v", ir.DimString(m), ir.DimString(n), *c)
+		if err := broadcastTo(c.Shape, []int{m, n}); err != nil {
+			return nil, fmt.Errorf("input 2: %w", err)
 		}
 	}
 	return []ir.Type{{Elem: in[0].Elem, Shape: []int{m, n}}}, nil

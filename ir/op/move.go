@@ -3,8 +3,8 @@ package op
 import "quern/ir/tensor"
 
 // pick is the kernel of operators whose result takes each axis's elements from elsewhere on the same axis: element (i, j, ...) of the
-// result is x[from[0][i], from[1][j], ...]; -1 stands for value (an integer for integer tensors). len(from) is the rank of x, len(from[k])
-// the size of axis k of the result.
+// result is x[from[0][i], from[1][j], ...]; -1 stands for value (an integer for integer tensors). len(from) is the rank of x,
+// len(from[k]) the size of axis k of the result.
 func pick(x *tensor.T, from [][]int, value float32) *tensor.T {
 	shape := make([]int, len(from))
 	for i, f := range from {

@@ -190,7 +190,9 @@ func newTaps(g *geom) taps {
 			lo = (-off + g.sw - 1) / g.sw
 		}
 		hi := min(g.ow, max(0, (g.w-off+g.sw-1)/g.sw))
-		t[kx] = tap{min(lo, hi), hi, off + min(lo, hi)*g.sw}
+		if t[kx] = (tap{lo, hi, off + lo*g.sw}); lo >= hi {
+			t[kx] = tap{}
+		}
 	}
 	return t
 }

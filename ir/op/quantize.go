@@ -1,8 +1,6 @@
 package op
 
 import (
-	"fmt"
-
 	"quern/ir"
 	"quern/ir/tensor"
 )
@@ -17,15 +15,8 @@ type Dequantize struct{}
 func (*Quantize) OpName() string   { return "Quantize" }
 func (*Dequantize) OpName() string { return "Dequantize" }
 
-func (*Quantize) Infer(in []*ir.Type) ([]ir.Type, error)   { return floatOnly(in[0]) }
-func (*Dequantize) Infer(in []*ir.Type) ([]ir.Type, error) { return floatOnly(in[0]) }
+func (*Quantize) Infer(in []*ir.Type) ([]ir.Type, error)   { return realMap(in) }
+func (*Dequantize) Infer(in []*ir.Type) ([]ir.Type, error) { return realMap(in) }
 
 func (*Quantize) Eval(in []*tensor.T) ([]*tensor.T, error)   { return in[:1], nil }
 func (*Dequantize) Eval(in []*tensor.T) ([]*tensor.T, error) { return in[:1], nil }
-
-func floatOnly(x *ir.Type) ([]ir.Type, error) {
-	if !x.Elem.IsFloat() {
-		return nil, fmt.Errorf("input 0: want reals, got %v", *x)
-	}
-	return sameType(x), nil
-}

@@ -100,16 +100,6 @@ func unify(a, b int) int {
 	return a
 }
 
-// count is the number of elements of a shape that has to be known.
-func count(shape []int) (int, error) {
-	for _, d := range shape {
-		if ir.IsSymbol(d) {
-			return 0, fmt.Errorf("dimension %s must be known", ir.DimString(d))
-		}
-	}
-	return tensor.Numel(shape), nil
-}
-
 // noSymbols refuses int64 tensors that hold handles of symbolic dimensions: arithmetic on them has no meaning.
 func noSymbols(in ...*tensor.T) error {
 	for i, t := range in {
