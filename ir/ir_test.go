@@ -79,7 +79,7 @@ func TestVerify(t *testing.T) {
 		{"%c: scale 0.1 is not a float32 number", quant(func(q *ir.Quant) { q.Scale[0] = 0.1 })},
 		{"%c: rounding mode 4, want 0..3", quant(func(q *ir.Quant) { q.Round = 4 })},
 		{"%c: 0 scales and 1 zero points", quant(func(q *ir.Quant) { q.Scale = nil })},
-		{"%c: a Quant on element type f32, want an integer of 1 to 32 bits", func(g *ir.Graph) { g.Nodes[0].Out[0].Type.Elem = tensor.F32 }},
+		{"%c: a Quant on element type f32, want an integer of 1 to 48 bits", func(g *ir.Graph) { g.Nodes[0].Out[0].Type.Elem = tensor.F32 }},
 	} {
 		g := parse(t, text)
 		f.plant(g)

@@ -50,15 +50,15 @@ func New(p *hw.Program) (*Machine, error) {
 		switch {
 		case k.Dot != nil:
 			g := &k.Dot.Geometry
-			if !int32s(k.In[0].Range) {
-				return nil, fmt.Errorf("sim: kernel %s: input of %d bits, want 32 at most", k.Name, k.In[0].Range.Bits())
+			if err := narrow(k, g); err != nil {
+				return nil, err
 			}
 			s.prepareDot(k.Dot)
 			m.row = max(m.row, g.OW*g.OC)
 		case k.Window != nil:
 			g := &k.Window.Geometry
-			if !int32s(k.In[0].Range) {
-				return nil, fmt.Errorf("sim: kernel %s: input of %d bits, want 32 at most", k.Name, k.In[0].Range.Bits())
+			if err := narrow(k, g); err != nil {
+				return nil, err
 			}
 			s.pad = padOf(g)
 			s.win = window(g, s.pad, g.C, true)
@@ -77,7 +77,14 @@ func New(p *hw.Program) (*Machine, error) {
 	return m, nil
 }
 
-func int32s(r hw.Interval) bool { return r.Lo >= -1<<31 && r.Hi < 1<<31 }
+// narrow checks that input and padding fit the int32 of the padded copy.
+func narrow(k *hw.Kernel, g *hw.Geometry) error {
+	r := k.In[0].Range.Union(hw.Interval{Lo: g.PadValue, Hi: g.PadValue})
+	if r.Lo < -1<<31 || r.Hi >= 1<<31 {
+		return fmt.Errorf("sim: kernel %s: input and padding in %d..%d, want 32 bits", k.Name, r.Lo, r.Hi)
+	}
+	return nil
+}
 
 // padOf is the padded copy that holds every element a window touches.
 func padOf(g *hw.Geometry) padded {

@@ -206,7 +206,7 @@ func (k *Kernel) checkMove() error {
 	}
 	count := 0
 	for i, p := range k.Move.Pieces {
-		if p.Src < 0 || p.Src >= len(k.In) || len(p.Size) != len(p.SrcStride) || len(p.Size) != len(p.DstStride) {
+		if p.Src < 0 || p.Src >= len(k.In) || len(p.Size) != len(p.SrcStride) || len(p.Size) != len(p.DstStride) || slices.ContainsFunc(p.Size, func(n int) bool { return n < 1 }) {
 			return fmt.Errorf("piece %d: bad source or ranks", i)
 		}
 		src := k.In[p.Src]
