@@ -165,16 +165,6 @@ func unwrap(err error) error {
 	return err
 }
 
-// temp is emit for an inner result of a conversion that takes several nodes.
-func (n *node) temp(o op.Op, in ...*ir.Value) (*ir.Value, error) {
-	name := n.im.names.New(n.p.Output[0] + "_" + strings.ToLower(o.OpName()))
-	n.im.reads[name] = 1
-	if err := n.emit(o, in, []string{name}); err != nil {
-		return nil, err
-	}
-	return n.im.vals[name], nil
-}
-
 // fold replaces the results of a node by constants where all inputs are: at once, so that parameters computed from shapes are known
 // when the node that takes them comes. Arithmetic on handles of symbolic dimensions is refused by the kernels: the node stays then.
 func (n *node) fold(k *ir.Node) (bool, error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"quern/ir"
 	"quern/ir/op"
@@ -390,6 +389,3 @@ func items[T any](p *parser, item func() T) []T {
 	}
 	return r
 }
-
-// numeric reports whether a word is meant as a number rather than a symbol.
-func numeric(s string) bool { return strings.IndexByte("+-.0123456789", s[0]) >= 0 }
