@@ -91,10 +91,7 @@ func (c *Config) activation(lo, hi float64, bits int) (tensor.Elem, *ir.Quant) {
 // scale makes a scale usable: positive, a float32 number, and with Pow2 the next power of two.
 func (c *Config) scale(s float64) float64 {
 	if !(s > 1e-30) {
-		s = 1e-30 // a value that is always 0
-		if !c.Pow2 {
-			return float64(float32(s))
-		}
+		return 1 // a value that is always 0: any scale serves, and this one keeps biases at small numbers of steps
 	}
 	if c.Pow2 {
 		f, e := math.Frexp(s)
