@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -291,12 +292,15 @@ func writeFile(t testing.TB, path, text string) {
 	}
 }
 
-// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator. With
-// QUERN_LONG it takes 220 graphs through all compilers, else a few.
+// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator. 
+// QUERN_LONG is the number of graphs; without it there are a few.
 func TestRandomGraphs(t *testing.T) {
 	n := 16
-	if os.Getenv("QUERN_LONG") != "" {
-		n = 220
+	if s := os.Getenv("QUERN_LONG"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil || n < 1 {
+			t.Fatalf("QUERN_LONG=%q: want a number of graphs", s)
+		}
 	}
 	var ds []design
 	var hist [2]int
