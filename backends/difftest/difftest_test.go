@@ -292,7 +292,7 @@ func writeFile(t testing.TB, path, text string) {
 	}
 }
 
-// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator. 
+// TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator.
 // QUERN_LONG is the number of graphs; without it there are a few.
 func TestRandomGraphs(t *testing.T) {
 	n := 16
