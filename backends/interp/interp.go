@@ -1,6 +1,9 @@
 // Package interp runs the graph IR in float32: a float model as it is, a quantized one as fake quantization, where each node computes
 // over the reals that its inputs stand for and rounds its result to the grid of its type. It walks the nodes; the kernels are
 // the Eval methods of ir/op.
+//
+//	m, err := interp.New(g)
+//	out, err := m.Run([]*tensor.T{x}, nil)
 package interp
 
 import (
@@ -15,198 +18,173 @@ import (
 
 // Interp is a graph ready to run. It is safe for concurrent use.
 type Interp struct {
-	g *ir.Graph
+	g       *ir.Graph
+	values  []*ir.Value // of g, in the order of g.Values; slots of a run have the same order
+	consts  []*tensor.T // by slot: data of constants as reals, nil for other values
+	inputs  []int       // slots
+	outputs []int
+	steps   []step
 
 	mu    sync.Mutex
-	bound map[string]*plan // by the sizes of the symbolic dimensions
+	plans map[string]*plan // by the sizes of the symbolic dimensions
 }
 
-// plan is the graph for fixed sizes.
+// step is a node with its values as slots.
+type step struct {
+	in, out []int // -1 is an omitted input
+	dead    []int // slots that nothing reads after this step
+}
+
+// plan is the graph for fixed sizes of the symbolic dimensions. Slots are those of the graph given to New.
 type plan struct {
 	g      *ir.Graph
-	consts map[*ir.Value]*tensor.T
-	orig   []*ir.Value   // results of all nodes in order, in the original graph
-	dead   [][]*ir.Value // values that no later node reads, by node
+	values []*ir.Value
+	consts []*tensor.T
 }
 
-// New checks a graph and prepares it. The graph must not be changed afterwards.
+// New verifies a graph and prepares it: constants are turned into reals, once. The graph must not be changed afterwards.
 func New(g *ir.Graph) (*Interp, error) {
 	if err := ir.Verify(g); err != nil {
 		return nil, err
 	}
-	return &Interp{g: g, bound: map[string]*plan{}}, nil
-}
-
-// Run computes the outputs for one tensor for each graph input; quantized inputs are given as reals, too. Symbolic dimensions take the
-// sizes of the tensors. observe, unless nil, sees every input and every node result with the value of the graph given to New; the
-// tensors must not be changed.
-func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]*tensor.T, error) {
-	p, err := m.plan(in)
-	if err != nil {
-		return nil, err
+	m := &Interp{g: g, values: g.Values(), plans: map[string]*plan{}}
+	slot := map[*ir.Value]int{}
+	m.consts = make([]*tensor.T, len(m.values))
+	for i, v := range m.values {
+		slot[v] = i
+		if v.Const != nil {
+			m.consts[i] = reals(v)
+		}
 	}
-	vals := map[*ir.Value]*tensor.T{}
-	for i, v := range p.g.Inputs {
-		t := in[i]
-		if v.Type.IsQuant() {
-			if t, err = fakeQuant(v.Type, t); err != nil {
-				return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, v.Name, err)
+	slots := func(vs []*ir.Value) []int {
+		r := make([]int, len(vs))
+		for i, v := range vs {
+			r[i] = -1
+			if v != nil {
+				r[i] = slot[v]
 			}
 		}
-		vals[v] = t
-		if observe != nil {
-			observe(m.g.Inputs[i], t)
-		}
+		return r
 	}
-	k := 0
-	for i, n := range p.g.Nodes {
-		args := make([]*tensor.T, len(n.In))
-		for j, v := range n.In {
-			if v == nil {
-				continue
-			}
-			if args[j] = vals[v]; args[j] == nil {
-				args[j] = p.consts[v]
-			}
-		}
-		out, err := op.Eval(n.Op, args)
-		if err != nil {
-			return nil, n.Wrap(err)
-		}
-		for j, v := range n.Out {
-			t := out[j]
-			if v.Type.IsQuant() {
-				if t, err = fakeQuant(v.Type, t); err != nil {
-					return nil, n.Wrap(err)
-				}
-			}
-			vals[v] = t
-			if observe != nil {
-				observe(p.orig[k], t)
-			}
-			k++
-		}
-		for _, v := range p.dead[i] {
-			delete(vals, v)
-		}
-	}
-	r := make([]*tensor.T, len(p.g.Outputs))
-	for i, v := range p.g.Outputs {
-		if r[i] = vals[v]; r[i] == nil {
-			r[i] = p.consts[v]
-		}
-	}
-	return r, nil
-}
-
-// plan finds or makes the plan for the shapes of the inputs, which it checks.
-func (m *Interp) plan(in []*tensor.T) (*plan, error) {
-	if len(in) != len(m.g.Inputs) {
-		return nil, fmt.Errorf("%s: want %d inputs, got %d", m.g.Name, len(m.g.Inputs), len(in))
-	}
-	dims := map[string]int{}
-	key := ""
-	for i, v := range m.g.Inputs {
-		want, got := v.Type.Real(), in[i]
-		bad := got.Elem != want.Elem || len(got.Shape) != len(want.Shape)
-		for a := range want.Shape {
-			if bad {
-				break
-			}
-			d := want.Shape[a]
-			if ir.IsSymbol(d) {
-				name := ir.DimString(d)
-				if have, ok := dims[name]; ok {
-					d = have
-				} else {
-					d = got.Shape[a]
-					dims[name] = d
-					key += fmt.Sprintf("%d,", d)
-				}
-			}
-			bad = d != got.Shape[a]
-		}
-		if bad {
-			return nil, fmt.Errorf("%s: input %q: want %v, got %v", m.g.Name, v.Name, want, got)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if p := m.bound[key]; p != nil {
-		return p, nil
-	}
-	g, err := m.g.Bind(dims)
-	if err != nil {
-		return nil, err
-	}
-	p := &plan{g: g, consts: map[*ir.Value]*tensor.T{}, dead: make([][]*ir.Value, len(g.Nodes))}
-	for _, v := range g.Consts() {
-		p.consts[v] = v.Const
-		if q := v.Type.Quant; q != nil {
-			p.consts[v] = reals(v.Const, q)
-		}
-	}
-	for _, n := range m.g.Nodes {
-		p.orig = append(p.orig, n.Out...)
-	}
-	last := map[*ir.Value]int{}
+	m.inputs, m.outputs = slots(g.Inputs), slots(g.Outputs)
+	last := make([]int, len(m.values)) // the step that touches a slot last
 	for i, n := range g.Nodes {
-		for _, v := range slices.Concat(n.In, n.Out) {
-			if v != nil && v.Const == nil {
-				last[v] = i
+		s := step{in: slots(n.In), out: slots(n.Out)}
+		for _, k := range slices.Concat(s.in, s.out) {
+			if k >= 0 {
+				last[k] = i
 			}
 		}
+		m.steps = append(m.steps, s)
 	}
-	for _, v := range g.Values() {
-		if i, ok := last[v]; ok && !g.IsOutput(v) {
-			p.dead[i] = append(p.dead[i], v)
+	for k, v := range m.values {
+		if len(m.steps) > 0 && v.Const == nil && !slices.Contains(m.outputs, k) {
+			s := &m.steps[last[k]]
+			s.dead = append(s.dead, k)
 		}
 	}
-	m.bound[key] = p
-	return p, nil
+	return m, nil
 }
 
-func reals(t *tensor.T, q *ir.Quant) *tensor.T {
-	r := tensor.New(tensor.F32, t.Shape...)
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.F[i] = q.Dequantize(t.I[i], c)
+// Run computes the outputs for one tensor for each graph input. Symbolic dimensions take the sizes of the tensors. A quantized input
+// is given as reals, which are rounded to its grid, or as the integers of its element type; outputs are reals.
+//
+// observe, unless nil, sees every graph input and every node result, rounded if it is quantized, with the value of the graph given to
+// New, in the order of the nodes. It must not change the tensors; those of outputs belong to the caller when Run is through.
+func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]*tensor.T, error) {
+	key, dims, err := m.sizes(in)
+	if err != nil {
+		return nil, err
+	}
+	p, err := m.plan(key, dims)
+	if err != nil {
+		return nil, err
+	}
+	env := slices.Clone(p.consts)
+	for i, k := range m.inputs {
+		if env[k], err = input(p.values[k], in[i]); err != nil {
+			return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
 		}
-	})
+		if observe != nil {
+			observe(m.values[k], env[k])
+		}
+	}
+	for i, s := range m.steps {
+		n := p.g.Nodes[i]
+		args := make([]*tensor.T, len(s.in))
+		for j, k := range s.in {
+			if k >= 0 {
+				args[j] = env[k]
+			}
+		}
+		res, err := eval(n, args)
+		if err != nil {
+			return nil, err
+		}
+		for j, k := range s.out {
+			env[k] = res[j]
+			if observe != nil {
+				observe(m.values[k], res[j])
+			}
+		}
+		for _, k := range s.dead {
+			env[k] = nil
+		}
+	}
+	return m.results(p, env, in), nil
+}
+
+// results collects the outputs. The caller may write to them, so they must not share data with constants or its own inputs.
+func (m *Interp) results(p *plan, env, in []*tensor.T) []*tensor.T {
+	r := make([]*tensor.T, len(m.outputs))
+	for i, k := range m.outputs {
+		r[i] = env[k]
+		if aliases(r[i], in) || aliases(r[i], p.consts) || aliases(r[i], r[:i]) {
+			r[i] = r[i].Clone()
+		}
+	}
 	return r
 }
 
-// fakeQuant rounds reals to the grid of a type.
-func fakeQuant(typ ir.Type, t *tensor.T) (*tensor.T, error) {
-	q := typ.Quant
-	r := tensor.New(tensor.F32, t.Shape...)
-	bad := -1
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			x := t.F[i]
-			if x != x && bad < 0 {
-				bad = i
-			}
-			r.F[i] = q.Dequantize(q.Quantize(float64(x), c), c)
-		}
-	})
-	if bad >= 0 {
-		return nil, fmt.Errorf("element %d is not a number and cannot be quantized", bad)
+// eval runs one node and brings its results into the form that their types say.
+func eval(n *ir.Node, args []*tensor.T) ([]*tensor.T, error) {
+	res, err := op.Eval(n.Op, args)
+	if err != nil {
+		return nil, n.Wrap(err)
 	}
-	return r, nil
+	if len(res) < len(n.Out) {
+		return nil, n.Errorf("the kernel gave %d results, want %d", len(res), len(n.Out))
+	}
+	res = slices.Clone(res) // it may be a part of args
+	for i, v := range n.Out {
+		t := res[i]
+		if want := v.Type.Real(); t.Elem != want.Elem || !slices.Equal(t.Shape, want.Shape) {
+			return nil, n.Errorf("result %d, %%%s: the kernel gave %v, want %v", i, v.Name, t, want)
+		}
+		if !v.Type.IsQuant() {
+			continue
+		}
+		if aliases(t, args) {
+			t = tensor.New(t.Elem, t.Shape...)
+		}
+		if bad := round(t.F, res[i].F, v.Type.Quant, t.Shape); bad >= 0 {
+			return nil, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
+		}
+		res[i] = t
+	}
+	return res, nil
 }
 
-// Integers are the integers behind a fake-quantized tensor of value v.
-func Integers(v *ir.Value, t *tensor.T) (*tensor.T, error) {
-	q := v.Type.Quant
-	if q == nil {
-		return nil, fmt.Errorf("%%%s is not quantized", v.Name)
-	}
-	r := tensor.New(v.Type.Elem, t.Shape...)
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.I[i] = q.Quantize(float64(t.F[i]), c)
+// aliases reports whether t shares data with one of the tensors: whether both are parts of one array, which ends at the same place.
+func aliases(t *tensor.T, with []*tensor.T) bool {
+	for _, u := range with {
+		if u != nil && (sameArray(t.F, u.F) || sameArray(t.I, u.I)) {
+			return true
 		}
-	})
-	return r, nil
+	}
+	return false
+}
+
+func sameArray[E any](a, b []E) bool {
+	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }

@@ -128,7 +128,7 @@ func TestErrors(t *testing.T) {
 		{"  %y f32[M,2,4,4] = Relu(%n)\n return %y }", "x.ir:2:21: Relu: result 0, %y: want f32[N,2,4,4], got f32[M,2,4,4]"},
 		{"  %y f32[1] = Conv<group=2>(%x, %x)\n return %y }", "x.ir:2:15: Conv: 2 channels and weights f32[1,2,4,4] do not fit 2 groups"},
 		{"  %y f32[1] = Conv(%x)\n return %y }", "x.ir:2:15: Conv: want 2 to 3 inputs, got 1"},
-		{"  %y f32[1] = Conv(%x, %x, %x, %x)\n return %y }", "x.ir:2:15: Conv: want at most 3 inputs, got 4"},
+		{"  %y f32[1] = Conv(%x, %x, %x, %x)\n return %y }", "x.ir:2:15: Conv: want 2 to 3 inputs, got 4"},
 		{"  %y f32[1,2,4,4], %z f32[1] = Relu(%x)\n return %y }", "x.ir:2:32: Relu: want at most 1 results, got 2"},
 		{"  %y f32[1] = Convv(%x)\n return %y }", `x.ir:2:15: no operator "Convv"`},
 		{"  %y f32[1] = Conv<group=1,group=2>(%x)\n return %y }", "x.ir:2:28: attribute group is given twice"},
@@ -195,37 +195,4 @@ func TestErrors(t *testing.T) {
 	if _, err := Parse("x.ir", []byte(many)); strings.Count(err.Error(), "\n") != maxErrors || !strings.HasSuffix(err.Error(), "too many errors") {
 		t.Errorf("100 bad lines: %v", err)
 	}
-}
-
-// FuzzParse: what parses prints to a text that prints the same after another parse; nothing panics.
-func FuzzParse(f *testing.F) {
-	f.Add(convText)
-	f.Add("graph \"\"(%x f32[\"1\",_a,0]) {\n %y i4[\"1\",_a,0]{s=2 z=[1] min=-3} = Relu(%x) # node -1 \"\\xff\" \"\"\n return %y, %x }")
-	f.Add("graph g(%x f32[N,3,H,W]) {\n meta \"a\" \"b\"\n const %w f32[0,3,1,1]=[]\n %y f32[N,0,1,1] = Conv<strides=[1,1]>(%x, %w, _)\n return %y }")
-	for _, d := range op.Table {
-		n := max(d.MinIn, 1)
-		in := strings.TrimSuffix(strings.Repeat("%x, ", n), ", ")
-		a := ""
-		for _, attr := range op.Attrs(d.New()) {
-			a += "," + attr.Name + "=" + op.FormatAttr(attr.Value)
-		}
-		if a != "" {
-			a = "<" + a[1:] + ">"
-		}
-		f.Add("graph g(%x f32[1,2,4,4]) {\n %y f32[1,2,4,4] = " + d.Name + a + "(" + in + ")\n return %y }")
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		g, err := Parse("f.ir", []byte(text))
-		if err != nil {
-			return
-		}
-		one := String(g)
-		g, err = Parse("f.ir", []byte(one))
-		if err != nil {
-			t.Fatalf("own text: %v\n%s", err, one)
-		}
-		if two := String(g); two != one {
-			t.Fatalf("first\n%s\nsecond\n%s", one, two)
-		}
-	})
 }

@@ -263,7 +263,7 @@ func (p *parser) node() {
 		p.pos[n] = pos
 	}
 	if known {
-		p.infer(n, def, at)
+		p.infer(n, at)
 	}
 	for _, r := range p.pending {
 		n.Out = append(n.Out, p.define(r, n))
@@ -272,21 +272,11 @@ func (p *parser) node() {
 	p.g.Nodes = append(p.g.Nodes, n)
 }
 
-// infer compares the written types of the results with those that the operator infers. Operators take it for granted that their
-// inputs are there, so a missing one shows as a run-time error in Infer.
-func (p *parser) infer(n *ir.Node, def *op.Def, at token) {
+// infer compares the written types of the results with those that the operator infers.
+func (p *parser) infer(n *ir.Node, at token) {
 	note := func(format string, args ...any) {
 		p.note(&Error{p.file, at.line, at.col, fmt.Errorf(at.text+": "+format, args...)})
 	}
-	if def.MaxIn >= 0 && len(n.In) > def.MaxIn {
-		note("want at most %d inputs, got %d", def.MaxIn, len(n.In))
-		return
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			note("%d inputs do not fit: %v", len(n.In), r)
-		}
-	}()
 	types, err := n.Infer()
 	if err != nil {
 		if e := (*ir.Error)(nil); errors.As(err, &e) {

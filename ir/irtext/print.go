@@ -123,18 +123,7 @@ func (p *printer) node(n *ir.Node) {
 		}
 		p.put(valueText(v), " ", typeText(v.Type))
 	}
-	p.put(" = ", n.Op.OpName())
-	sep := "<"
-	for _, a := range op.Attrs(n.Op) {
-		if !a.Default {
-			p.put(sep, a.Name, "=", attrText(a.Value))
-			sep = ","
-		}
-	}
-	if sep == "," {
-		p.put(">")
-	}
-	p.put("(")
+	p.put(" = ", opText(n.Op), "(")
 	for i, v := range n.In {
 		if i > 0 {
 			p.put(", ")
@@ -209,6 +198,23 @@ func elemText(t *tensor.T, i int) string {
 		return dimText(int(t.I[i]))
 	}
 	return strconv.FormatInt(t.I[i], 10)
+}
+
+// opText is the name of an operator and those of its attributes that do not have their default.
+func opText(o ir.Op) string {
+	if o == nil {
+		return "<no operator>" // a broken graph must print, too
+	}
+	var list []string
+	for _, a := range op.Attrs(o) {
+		if !a.Default {
+			list = append(list, a.Name+"="+attrText(a.Value))
+		}
+	}
+	if len(list) == 0 {
+		return o.OpName()
+	}
+	return o.OpName() + "<" + strings.Join(list, ",") + ">"
 }
 
 func attrText(x any) string {

@@ -25,7 +25,7 @@ func (p *parser) typ() *ir.Type {
 		switch {
 		case d < 0 && !ir.IsSymbol(d):
 			p.fail(at, "type %s: dimension %d is %d, want 0 or more", typeText(*t), i, d)
-		case d > maxElems || d > 0 && n > maxElems/d:
+		case d > 0 && n > maxElems/d:
 			p.fail(at, "type %s: more than %d elements", typeText(*t), maxElems)
 		case d > 0:
 			n *= d

@@ -1,0 +1,101 @@
+package interp
+
+import (
+	"fmt"
+	"math"
+
+	"quern/ir"
+	"quern/ir/tensor"
+)
+
+// reals is the data of a constant as real numbers; the data itself if it is not quantized.
+func reals(v *ir.Value) *tensor.T {
+	q := v.Type.Quant
+	if q == nil {
+		return v.Const
+	}
+	r := tensor.New(tensor.F32, v.Const.Shape...)
+	q.Channels(r.Shape, func(c, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			r.F[i] = q.Dequantize(v.Const.I[i], c)
+		}
+	})
+	return r
+}
+
+// round writes the reals of src, rounded to the grid of q, to dst: Dequantize of Quantize of each element. dst and src may be the
+// same slice. It returns the index of the first element that is not a number, or -1.
+func round(dst, src []float32, q *ir.Quant, shape []int) int {
+	bad := -1
+	q.Channels(shape, func(c, lo, hi int) {
+		var ok bool
+		if s, z := q.At(c); q.Round == ir.HalfEven && z > -1<<48 && z < 1<<48 {
+			ok = roundHalfEven(dst[lo:hi], src[lo:hi], s, float64(q.Min-z), float64(q.Max-z))
+		} else {
+			ok = roundAny(dst[lo:hi], src[lo:hi], q, c)
+		}
+		for i := lo; !ok && bad < 0 && i < hi; i++ {
+			if dst[i] != dst[i] {
+				bad = i
+			}
+		}
+	})
+	return bad
+}
+
+// roundHalfEven is round for one channel in the common mode; lo and hi are the limits relative to the zero point. All integers here
+// are exact in float64, so it does not matter that the zero point is never added. NaN stays NaN: ok is false then.
+func roundHalfEven(dst, src []float32, scale, lo, hi float64) (ok bool) {
+	ok = true
+	for i, x := range src {
+		v := math.RoundToEven(float64(x) / scale)
+		if v < lo {
+			v = lo
+		} else if v > hi {
+			v = hi
+		} else if v != v {
+			ok = false
+		}
+		dst[i] = float32((v + 0) * scale) // + 0 turns -0 into 0
+	}
+	return ok
+}
+
+func roundAny(dst, src []float32, q *ir.Quant, c int) (ok bool) {
+	ok = true
+	for i, x := range src {
+		if x != x {
+			ok = false
+			dst[i] = x
+			continue
+		}
+		dst[i] = q.Dequantize(q.Quantize(float64(x), c), c)
+	}
+	return ok
+}
+
+// Integers are the integers behind a fake-quantized tensor of value v, which observe and Run gave. A real that is none of the type's
+// is an error.
+func Integers(v *ir.Value, t *tensor.T) (*tensor.T, error) {
+	q := v.Type.Quant
+	if q == nil {
+		return nil, fmt.Errorf("%%%s is %v, want a quantized value", v.Name, v.Type)
+	}
+	if t.F == nil || len(t.Shape) != len(v.Type.Shape) {
+		return nil, fmt.Errorf("%%%s: want reals for %v, got %v", v.Name, v.Type, t)
+	}
+	r := tensor.New(v.Type.Elem, t.Shape...)
+	bad := -1
+	q.Channels(t.Shape, func(c, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			r.I[i] = q.Quantize(float64(t.F[i]), c)
+			if bad < 0 && q.Dequantize(r.I[i], c) != t.F[i] {
+				bad = i
+			}
+		}
+	})
+	if bad >= 0 {
+		return nil, fmt.Errorf("%%%s: element %d is %v, which is not on the grid of %v", v.Name, bad, t.F[bad], v.Type)
+	}
+	return r, nil
+}
