@@ -2,7 +2,7 @@ package onnx
 
 import (
 	"fmt"
-	"math"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -12,15 +12,14 @@ import (
 	"quern/ir/tensor"
 )
 
-// qonnxDomain holds the Quant operator (QONNX, custom_op.general version 1).
-const qonnxDomain = "qonnx.custom_op.general"
-
 // exportOpset is the version of ai.onnx that files are written for, unless an operator is younger.
 const exportOpset = 13
 
-// Export writes a graph as an ONNX file, which appears whole or not at all. A quantized value NAME is written as the float value NAME_f
-// and a QONNX Quant node that makes NAME of it; so is a quantized constant. Importing the file, and running the passes absorb,
-// propagate and fuse-act, gives the same graph back.
+// Export writes a graph as an ONNX file, which appears whole or not at all.
+//
+// A quantized value NAME is written as the float value NAME_f and a QONNX Quant node that makes NAME of it: the reals that the integers
+// stand for. So is a quantized constant. A Quantize node is a Quant node alone, a Dequantize node nothing. Importing the file, and
+// running the passes absorb, propagate and fuse-act, gives the same graph back; a graph that was imported comes back as it is.
 func Export(path string, g *ir.Graph) error {
 	m, err := ToProto(g)
 	if err != nil {
@@ -31,13 +30,20 @@ func Export(path string, g *ir.Graph) error {
 
 // ToProto is Export into memory.
 func ToProto(g *ir.Graph) (*onnxpb.ModelProto, error) {
-	e := &exporter{g: g, names: g.Names(), done: map[*ir.Value]bool{}, opset: exportOpset, p: &onnxpb.GraphProto{Name: proto.String(g.Name)}}
+	if err := ir.Verify(g); err != nil {
+		return nil, fmt.Errorf("%s cannot be exported: %w", g.Name, err)
+	}
+	e := &exporter{
+		g: g, p: &onnxpb.GraphProto{Name: proto.String(g.Name)}, names: g.Names(), file: map[*ir.Value]string{}, done: map[*ir.Value]bool{},
+		shared: map[string]string{}, opset: exportOpset,
+	}
+	for _, n := range g.Nodes {
+		e.opset = max(e.opset, opsetFor(n.Op))
+	}
+	e.nameReals()
 	for _, v := range g.Inputs {
-		if v.Type.IsQuant() {
-			return nil, fmt.Errorf("%s: input %%%s is quantized itself: files have float inputs and a Quantize behind them", g.Name, v.Name)
-		}
-		if err := e.info(&e.p.Input, v); err != nil {
-			return nil, err
+		if err := e.input(v); err != nil {
+			return nil, fmt.Errorf("%s: input %%%s: %w", g.Name, v.Name, err)
 		}
 	}
 	for _, n := range g.Nodes {
@@ -46,35 +52,102 @@ func ToProto(g *ir.Graph) (*onnxpb.ModelProto, error) {
 		}
 	}
 	for _, v := range g.Outputs {
-		if err := e.constant(v); err != nil {
-			return nil, err
+		err := e.constant(v, v.Name+"_quant")
+		if v.Type.Quant != nil && v.Def == nil && v.Const == nil {
+			err = fmt.Errorf("it is a quantized input of the graph as well")
 		}
-		if err := e.info(&e.p.Output, v); err != nil {
-			return nil, err
+		if err == nil {
+			err = e.info(&e.p.Output, v.Name, v.Type)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: output %%%s: %w", g.Name, v.Name, err)
 		}
 	}
-	m := &onnxpb.ModelProto{IrVersion: proto.Int64(8), ProducerName: proto.String("quern"), Graph: e.p,
-		OpsetImport: []*onnxpb.OperatorSetIdProto{{Domain: proto.String(""), Version: proto.Int64(int64(e.opset))}}}
-	if e.quants {
-		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String(qonnxDomain), Version: proto.Int64(1)})
-	}
-	for _, kv := range g.Meta {
-		m.MetadataProps = append(m.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(kv[0]), Value: proto.String(kv[1])})
-	}
-	return m, nil
+	return e.model(), nil
 }
 
 type exporter struct {
 	g      *ir.Graph
 	p      *onnxpb.GraphProto
 	names  *ir.Names
-	done   map[*ir.Value]bool // constants that are written
+	file   map[*ir.Value]string // the name under which the file has a value's reals, where it is not the value's own
+	done   map[*ir.Value]bool   // constants that are written
+	shared map[string]string    // names of parameters of Quant nodes, by content
 	opset  int
 	quants bool
 }
 
-func (e *exporter) info(list *[]*onnxpb.ValueInfoProto, v *ir.Value) error {
-	p, err := valueInfo(v.Name, v.Type)
+// opsetFor is the version of ai.onnx that an operator needs.
+func opsetFor(o ir.Op) int {
+	switch o := o.(type) {
+	case *op.AveragePool:
+		if len(o.Dilations) > 0 {
+			return 19
+		}
+	case *op.Reshape:
+		if o.AllowZero {
+			return 14
+		}
+	case *op.Shape:
+		if slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return !a.Default }) {
+			return 15
+		}
+	}
+	if since := op.Of(o).Since; len(since) > 0 {
+		return since[0]
+	}
+	return 0
+}
+
+func (e *exporter) model() *onnxpb.ModelProto {
+	m := &onnxpb.ModelProto{IrVersion: proto.Int64(irVersion(e.opset)), ProducerName: proto.String("quern"), Graph: e.p}
+	imports := func(domain string, version int) {
+		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String(domain), Version: proto.Int64(int64(version))})
+	}
+	imports("", e.opset)
+	if e.quants {
+		imports(qonnxDomain, 1)
+	}
+	for _, kv := range e.g.Meta {
+		m.MetadataProps = append(m.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(kv[0]), Value: proto.String(kv[1])})
+	}
+	return m
+}
+
+// irVersion is the version of the file format that came with an opset.
+func irVersion(opset int) int64 {
+	switch {
+	case opset < 15:
+		return 7
+	case opset < 19:
+		return 8
+	case opset < 21:
+		return 9
+	case opset < 23:
+		return 10
+	}
+	return 11
+}
+
+// realName is the name in the file of the reals that a value stands for.
+func (e *exporter) realName(v *ir.Value) string {
+	if name, ok := e.file[v]; ok {
+		return name
+	}
+	return v.Name
+}
+
+// input declares a graph input. One that is quantized itself is written as reals with a Quant node behind: files have no inputs of
+// integers of any width.
+func (e *exporter) input(v *ir.Value) error {
+	if err := e.info(&e.p.Input, v.Name, v.Type); err != nil || v.Type.Quant == nil {
+		return err
+	}
+	return e.quant(v.Name, v, v.Name+"_quant")
+}
+
+func (e *exporter) info(list *[]*onnxpb.ValueInfoProto, name string, t ir.Type) error {
+	p, err := valueInfo(name, t)
 	*list = append(*list, p)
 	return err
 }
@@ -88,113 +161,14 @@ func (e *exporter) initializer(base string, t *tensor.T) (string, error) {
 }
 
 func (e *exporter) add(typ, dom, name string, in, out []string, attrs ...*onnxpb.AttributeProto) {
-	n := &onnxpb.NodeProto{OpType: proto.String(typ), Name: proto.String(name), Input: in, Output: out, Attribute: attrs}
+	n := &onnxpb.NodeProto{OpType: proto.String(typ), Input: in, Output: out, Attribute: attrs}
+	if name != "" {
+		n.Name = proto.String(name)
+	}
 	if dom != "" {
 		n.Domain = proto.String(dom)
 	}
 	e.p.Node = append(e.p.Node, n)
-}
-
-// constant writes a constant once: as it is, or as reals behind a Quant node.
-func (e *exporter) constant(v *ir.Value) error {
-	if v.Const == nil || e.done[v] {
-		return nil
-	}
-	e.done[v] = true
-	q := v.Type.Quant
-	if q == nil {
-		p, err := encodeTensor(v.Name, v.Const)
-		if err != nil {
-			return fmt.Errorf("constant %%%s: %w", v.Name, err)
-		}
-		e.p.Initializer = append(e.p.Initializer, p)
-		return nil
-	}
-	t := tensor.New(tensor.F32, v.Const.Shape...)
-	bad := -1
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			t.F[i] = q.Dequantize(v.Const.I[i], c)
-			if q.Quantize(float64(t.F[i]), c) != v.Const.I[i] && bad < 0 {
-				bad = i
-			}
-		}
-	})
-	if bad >= 0 {
-		return fmt.Errorf("constant %%%s: element %d, %d, does not survive as float32", v.Name, bad, v.Const.I[bad])
-	}
-	from, err := e.initializer(v.Name+"_f", t)
-	if err != nil {
-		return err
-	}
-	return e.quant(from, v)
-}
-
-// quant writes the Quant node that makes v of the float value from.
-func (e *exporter) quant(from string, v *ir.Value) error {
-	q, elem := v.Type.Quant, v.Type.Elem
-	e.quants = true
-	shape := []int{}
-	if len(q.Scale) > 1 {
-		for range v.Type.Shape {
-			shape = append(shape, 1)
-		}
-		shape[q.Axis] = len(q.Scale)
-	}
-	scale, zero := tensor.New(tensor.F32, shape...), tensor.New(tensor.F32, shape...)
-	for i := range scale.F {
-		s, z := q.At(i)
-		scale.F[i], zero.F[i] = float32(s), float32(z)
-	}
-	sn, err := e.initializer(v.Name+"_scale", scale)
-	if err != nil {
-		return err
-	}
-	zn, err := e.initializer(v.Name+"_zero", zero)
-	if err != nil {
-		return err
-	}
-	bn, err := e.initializer(v.Name+"_bits", tensor.Floats([]int{}, float32(elem.Bits)))
-	if err != nil {
-		return err
-	}
-	mode := map[ir.Round]string{ir.HalfEven: "ROUND", ir.HalfAway: "HALF_UP", ir.Floor: "FLOOR"}[q.Round]
-	if mode == "" {
-		return fmt.Errorf("%%%s: rounding mode %v has no name in QONNX", v.Name, q.Round)
-	}
-	signed, narrow := 0, 0
-	lo, hi := elem.Range()
-	if elem.Kind == tensor.Int {
-		signed = 1
-		if q.Min == lo+1 && q.Max == hi {
-			narrow, lo = 1, lo+1
-		}
-	}
-	attrs := []*onnxpb.AttributeProto{intAttr("signed", signed), intAttr("narrow", narrow), strAttr("rounding_mode", mode)}
-	if q.Min != lo || q.Max != hi {
-		// A range of its own, such as a Relu fused into a signed value: attributes for quern, a Clip for everybody else.
-		attrs = append(attrs, intAttr("quern_min", int(q.Min)), intAttr("quern_max", int(q.Max)))
-		if !q.PerTensor() {
-			return fmt.Errorf("%%%s: a clamp to %d..%d along an axis has no form in QONNX", v.Name, q.Min, q.Max)
-		}
-		mn, err := e.initializer(v.Name+"_min", tensor.Floats([]int{}, q.Dequantize(q.Min, 0)))
-		if err != nil {
-			return err
-		}
-		mx, err := e.initializer(v.Name+"_max", tensor.Floats([]int{}, q.Dequantize(q.Max, 0)))
-		if err != nil {
-			return err
-		}
-		clipped := e.names.New(v.Name + "_c")
-		e.add("Clip", "", v.Name+clipSuffix, []string{from, mn, mx}, []string{clipped})
-		from = clipped
-	}
-	e.add("Quant", qonnxDomain, v.Name+"_quant", []string{from, sn, zn, bn}, []string{v.Name}, attrs...)
-	return nil
-}
-
-func strAttr(name, v string) *onnxpb.AttributeProto {
-	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_STRING.Enum(), S: []byte(v)}
 }
 
 // node writes a node, and Quant nodes for its quantized results.
@@ -204,140 +178,173 @@ func (e *exporter) node(n *ir.Node) error {
 		if v == nil {
 			continue
 		}
-		if err := e.constant(v); err != nil {
-			return err
+		name := e.realName(v) + "_quant"
+		if _, ok := n.Op.(*op.Dequantize); ok {
+			name = n.Pos.Name // the two make one node of the file
 		}
-		in[i] = v.Name
+		if err := e.constant(v, name); err != nil {
+			return fmt.Errorf("input %d: %w", i, err)
+		}
+		in[i] = e.realName(v)
 	}
-	if _, ok := n.Op.(*op.Quantize); ok {
-		return e.quant(in[0], n.Out[0])
+	switch n.Op.(type) {
+	case *op.Quantize:
+		if out := n.Out[0]; out.Type.Quant != nil {
+			return e.quant(in[0], out, n.Pos.Name)
+		}
+		return fmt.Errorf("its result %%%s is not quantized", n.Out[0].Name)
+	case *op.Dequantize:
+		e.dequantize(n, in[0])
+		return nil
+	}
+	if op.Of(n.Op).Since == nil {
+		return fmt.Errorf("ONNX has no such operator")
+	}
+	attrs, in, err := e.attributes(n, in)
+	if err != nil {
+		return err
 	}
 	var out []string
 	for _, v := range n.Out {
 		name := v.Name
-		if v.Type.IsQuant() {
-			name = e.names.New(v.Name + "_f")
+		if v.Type.Quant != nil {
+			name = e.names.New(e.realName(v) + "_f")
 		}
 		out = append(out, name)
 	}
-	typ := n.Op.OpName()
-	if _, ok := n.Op.(*op.Dequantize); ok {
-		typ = "Identity"
-	} else if d := op.Of(n.Op); d.Domain != "" {
-		return fmt.Errorf("ONNX has no such operator")
-	} else if d.Since[0] > e.opset {
-		e.opset = d.Since[0]
-	}
-	attrs, params, err := e.attributes(n)
-	if err != nil {
-		return err
-	}
-	e.add(typ, "", n.Pos.Name, append(in, params...), out, attrs...)
+	e.add(n.Op.OpName(), "", n.Pos.Name, in, out, attrs...)
 	for i, v := range n.Out {
-		if v.Type.IsQuant() {
-			if err := e.quant(out[i], v); err != nil {
-				return err
-			}
+		if v.Type.Quant == nil {
+			continue
+		}
+		if err := e.quant(out[i], v, e.realName(v)+"_quant"); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// params are the attributes that ONNX passes as inputs at opset 13, in the order of the inputs.
-var params = map[string][]string{
-	"Reshape": {"shape"}, "Expand": {"shape"}, "Tile": {"repeats"}, "Squeeze": {"axes"}, "Unsqueeze": {"axes"}, "ReduceSum": {"axes"},
-	"Split": {"split"}, "Slice": {"starts", "ends", "axes", "steps"}, "Pad": {"pads", "value"}, "Clip": {"min", "max"},
-}
-
-// attributes are a node's attributes in the form of opset 13, and the names of its parameters.
-func (e *exporter) attributes(n *ir.Node) (attrs []*onnxpb.AttributeProto, inputs []string, err error) {
-	vals := map[string]op.Attr{}
-	order := params[n.Op.OpName()]
+// attributes are the attributes of a node in the form of the file's opset, and its inputs with parameters added.
+func (e *exporter) attributes(n *ir.Node, in []string) ([]*onnxpb.AttributeProto, []string, error) {
+	var attrs []*onnxpb.AttributeProto
 	for _, a := range op.Attrs(n.Op) {
-		vals[a.Name] = a
-		isParam := false
-		for _, p := range order {
-			isParam = isParam || p == a.Name
-		}
-		if isParam {
+		if p := findParam(n.Op.OpName(), a.Name); p != nil && e.opset >= p.since {
+			t, err := paramTensor(n, a, p)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
+			}
+			for len(in) <= p.input {
+				in = append(in, "")
+			}
+			if t == nil {
+				continue
+			}
+			if in[p.input], err = e.initializer(n.Out[0].Name+"_"+a.Name, t); err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
+			}
 			continue
 		}
-		p := &onnxpb.AttributeProto{Name: proto.String(a.Name)}
-		switch x := a.Value.(type) {
-		case int:
-			if a.Default && x == math.MaxInt32 { // an open end
-				continue
-			}
-			p = intAttr(a.Name, x)
-		case bool:
-			b := 0
-			if x {
-				b = 1
-			}
-			if a.Default {
-				continue // attributes of younger versions, and their defaults are ours
-			}
-			p = intAttr(a.Name, b)
-			if a.Name == "allowzero" {
-				e.opset = max(e.opset, 14)
-			}
-		case float32:
-			p.Type, p.F = onnxpb.AttributeProto_FLOAT.Enum(), proto.Float32(x)
-		case string:
-			if a.Name == "to" {
-				elem, err := tensor.ParseElem(x)
-				if err != nil {
-					return nil, nil, err
-				}
-				dt, err := dataTypeOf(elem)
-				if err != nil {
-					return nil, nil, err
-				}
-				p = intAttr(a.Name, int(dt))
-				break
-			}
-			p = strAttr(a.Name, x)
-		case []int:
-			if len(x) == 0 {
-				continue
-			}
-			p.Type, p.Ints = onnxpb.AttributeProto_INTS.Enum(), int64s(x)
-		case []float32:
-			if len(x) == 0 {
-				continue
-			}
-			p.Type, p.Floats = onnxpb.AttributeProto_FLOATS.Enum(), x
+		p, err := exportAttr(n.Op, a)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
 		}
-		attrs = append(attrs, p)
+		if p != nil {
+			attrs = append(attrs, p)
+		}
 	}
 	if _, ok := n.Op.(*op.Conv); ok {
-		p := &onnxpb.AttributeProto{Name: proto.String("kernel_shape"), Type: onnxpb.AttributeProto_INTS.Enum(), Ints: int64s(n.In[1].Type.Shape[2:])}
-		attrs = append(attrs, p)
+		attrs = append(attrs, intsAttr("kernel_shape", n.In[1].Type.Shape[2:]))
 	}
-	for _, name := range order {
-		var t *tensor.T
-		switch x := vals[name].Value.(type) {
-		case []int:
-			if len(x) > 0 {
-				t = tensor.Ints(tensor.I64, []int{len(x)}, int64s(x)...)
-			}
-		case float32:
-			if !vals[name].Default || name == "value" && x != 0 {
-				t = tensor.Floats([]int{}, x)
-			}
+	for len(in) > 0 && in[len(in)-1] == "" {
+		in = in[:len(in)-1]
+	}
+	return attrs, in, nil
+}
+
+// paramTensor is an attribute as an input; nil leaves it out.
+func paramTensor(n *ir.Node, a op.Attr, p *param) (*tensor.T, error) {
+	switch x := a.Value.(type) {
+	case []int:
+		if len(x) == 0 && !p.required {
+			return nil, nil
 		}
-		if t == nil {
-			inputs = append(inputs, "")
-			continue
+		if r, ok := n.Op.(*op.Reshape); ok && !r.AllowZero {
+			x = openShape(x, n.In[0].Type.Shape, tensor.F32)
 		}
-		s, err := e.initializer(n.Out[0].Name+"_"+name, t)
+		t := tensor.New(tensor.I64, len(x))
+		copy(t.I, int64s(x))
+		return t, nil
+	case float32:
+		if a.Default {
+			return nil, nil
+		}
+		t := tensor.New(n.In[0].Type.Real().Elem) // Pad's value has the type of its input
+		if t.F != nil {
+			t.F[0] = x
+		} else {
+			t.I[0] = int64(x)
+		}
+		return t, nil
+	}
+	panic(fmt.Sprintf("onnx: parameter %s of type %T", a.Name, a.Value))
+}
+
+// exportAttr is an attribute of the file; nil leaves it out. Lists that are empty and bools with their default, which is ONNX's, are
+// left out, as they may be younger than the file's opset.
+func exportAttr(o ir.Op, a op.Attr) (*onnxpb.AttributeProto, error) {
+	switch x := a.Value.(type) {
+	case int:
+		if ir.IsSymbol(x) {
+			return nil, fmt.Errorf("it is the symbolic dimension %s, which ONNX cannot keep in an attribute", ir.DimString(x))
+		}
+		if _, ok := o.(*op.Shape); ok && a.Default {
+			return nil, nil
+		}
+		return intAttr(a.Name, x), nil
+	case bool:
+		if a.Default {
+			return nil, nil
+		}
+		return boolAttr(a.Name, x), nil
+	case float32:
+		return floatAttr(a.Name, x), nil
+	case string:
+		if _, ok := o.(*op.Cast); !ok {
+			return stringAttr(a.Name, x), nil
+		}
+		elem, err := tensor.ParseElem(x)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
-		inputs = append(inputs, s)
+		typ, err := dataTypeOf(elem)
+		return intAttr(a.Name, int(typ)), err
+	case []int:
+		if len(x) == 0 {
+			return nil, nil
+		}
+		return intsAttr(a.Name, x), nil
+	case []float32:
+		if len(x) == 0 {
+			return nil, nil
+		}
+		return floatsAttr(a.Name, x), nil
 	}
-	for len(inputs) > 0 && inputs[len(inputs)-1] == "" {
-		inputs = inputs[:len(inputs)-1]
+	panic(fmt.Sprintf("onnx: attribute %s of type %T", a.Name, a.Value))
+}
+
+// constant writes a constant once: as it is, or as reals behind a Quant node of the given name.
+func (e *exporter) constant(v *ir.Value, name string) error {
+	if v.Const == nil || e.done[v] {
+		return nil
 	}
-	return attrs, inputs, nil
+	e.done[v] = true
+	if v.Type.Quant != nil {
+		return e.quantConstant(v, name)
+	}
+	p, err := encodeTensor(v.Name, v.Const)
+	if err != nil {
+		return fmt.Errorf("constant %%%s: %w", v.Name, err)
+	}
+	e.p.Initializer = append(e.p.Initializer, p)
+	return nil
 }

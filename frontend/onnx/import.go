@@ -60,7 +60,7 @@ func FromProto(m *onnxpb.ModelProto, file string, o Options) (*ir.Graph, error) 
 func fromProto(m *onnxpb.ModelProto, file, dir string, o Options) (*ir.Graph, error) {
 	im := &importer{
 		g: &ir.Graph{}, file: file, dir: dir, o: o, opsets: map[string]int{}, vals: map[string]*ir.Value{}, bad: map[string]bool{},
-		reads: map[string]int{}, defined: map[string]string{}, views: map[*ir.Value][]*ir.Value{},
+		reads: map[string]int{}, defined: map[string]string{},
 	}
 	if err := im.header(m); err != nil {
 		return nil, err
@@ -83,13 +83,12 @@ type importer struct {
 	opsets    map[string]int // by domain; "" is ai.onnx
 	functions []string       // domain.name of the functions that the file defines
 
-	vals    map[string]*ir.Value      // by name in the file
-	bad     map[string]bool           // values that could not be made: what reads them is passed over silently
-	reads   map[string]int            // how often a name is read, by nodes and as a graph output
-	defined map[string]string         // what defines a name
-	names   *ir.Names                 // of the file, and those made up beside
-	views   map[*ir.Value][]*ir.Value // quantized constants made of a constant
-	missing missing                   // operators that are not supported
+	vals    map[string]*ir.Value // by name in the file
+	bad     map[string]bool      // values that could not be made: what reads them is passed over silently
+	reads   map[string]int       // how often a name is read, by nodes and as a graph output
+	defined map[string]string    // what defines a name
+	names   *ir.Names            // of the file, and those made up beside
+	missing missing              // operators that are not supported
 	errs    []error
 }
 

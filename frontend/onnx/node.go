@@ -3,7 +3,6 @@ package onnx
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"quern/frontend/onnx/onnxpb"
 	"quern/ir"
@@ -11,342 +10,342 @@ import (
 	"quern/ir/tensor"
 )
 
-// node converts one node of the file. A node that fails marks its results as bad, so that what reads them is passed over.
+// node is one node of the file while it is imported. Its methods note problems and go on; the node makes nothing if there were any.
+type node struct {
+	im     *importer
+	p      *onnxpb.NodeProto
+	pos    ir.Pos
+	opset  int         // of the node's domain; 0 if the file does not say
+	in     []*ir.Value // nil: omitted; trailing omitted ones are cut off
+	attrs  map[string]*onnxpb.AttributeProto
+	failed bool
+}
+
+// node imports node i of the file.
 func (im *importer) node(i int, p *onnxpb.NodeProto) {
-	pos := im.pos(i, p)
-	n := &node{im: im, p: p, pos: pos, attrs: map[string]*onnxpb.AttributeProto{}}
-	err := n.read()
-	if err == nil && !n.skip {
-		err = n.convert()
-	}
-	if err == nil && !n.skip {
-		return
+	n := &node{im: im, p: p, pos: im.pos(i, p), opset: im.opsets[domain(p.GetDomain())], attrs: map[string]*onnxpb.AttributeProto{}}
+	build := n.builder()
+	if build != nil {
+		n.prepare()
+		if !n.failed {
+			build(n)
+		}
 	}
 	for _, o := range p.Output {
-		im.bad[o] = true
-	}
-	if err != nil {
-		im.errs = append(im.errs, &ir.Error{Pos: pos, Op: p.GetOpType(), Err: err})
-	}
-}
-
-// node is a node of the file on its way into the IR. Converters take attributes and parameters out of it; what is left over at the end
-// is an error.
-type node struct {
-	im    *importer
-	p     *onnxpb.NodeProto
-	pos   ir.Pos
-	attrs map[string]*onnxpb.AttributeProto // not yet taken
-	in    []*ir.Value                       // nil: omitted
-	skip  bool                              // a consequence of an earlier problem
-}
-
-// read collects attributes and inputs.
-func (n *node) read() error {
-	for _, a := range n.p.Attribute {
-		if n.attrs[a.GetName()] != nil {
-			return fmt.Errorf("attribute %q is given twice", a.GetName())
+		if o != "" && im.vals[o] == nil {
+			im.bad[o] = true
 		}
-		n.attrs[a.GetName()] = a
 	}
+}
+
+// builder finds what imports the operator. If there is nothing, the operator is noted as missing.
+func (n *node) builder() func(*node) {
+	name, dom := n.p.GetOpType(), domain(n.p.GetDomain())
+	if slices.Contains(n.im.functions, dom+"."+name) {
+		n.im.missing.add(n, "functions that the file defines are not supported: the model has to be exported with them inlined")
+		return nil
+	}
+	if b := builders[dom][name]; b != nil {
+		return b
+	}
+	def := op.ByName(name)
+	switch {
+	case dom != "" || def == nil || def.Since == nil:
+		n.im.missing.add(n, "")
+	case n.opset < def.Since[0] && !slices.Contains(withoutBroadcast, name):
+		n.im.missing.add(n, fmt.Sprintf("it exists as of opset %d", def.Since[0]))
+	default:
+		return func(n *node) { n.standard(def) }
+	}
+	return nil
+}
+
+// withoutBroadcast are operators whose versions before the first in op.Table differ only in that all shapes have to be equal.
+var withoutBroadcast = []string{"Max", "Min", "Sum"}
+
+// builders are the operators that need more than a row in op.Table, by domain and name.
+var builders map[string]map[string]func(*node)
+
+func init() { // these functions lead back to the table
+	quant := map[string]func(*node){"Quant": quantNode, "IntQuant": quantNode, "BipolarQuant": bipolarNode}
+	builders = map[string]map[string]func(*node){
+		"": {
+			"Constant": constantNode, "ConstantOfShape": constantOfShapeNode, "Shape": shapeNode,
+			"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear,
+		},
+		// the same as the standard ones, for more types at lower opsets
+		"com.microsoft": {"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear},
+		"onnx.brevitas": quant, "qonnx.custom_op.general": quant, "finn.custom_op.general": quant,
+	}
+}
+
+func (n *node) fail(format string, args ...any) {
+	n.failed = true
+	n.im.errs = append(n.im.errs, &ir.Error{Pos: n.pos, Op: n.p.GetOpType(), Err: fmt.Errorf(format, args...)})
+}
+
+// failErr notes an error, which may have the node's position already.
+func (n *node) failErr(err error) {
+	n.failed = true
+	if _, ok := err.(*ir.Error); !ok {
+		err = &ir.Error{Pos: n.pos, Op: n.p.GetOpType(), Err: err}
+	}
+	n.im.errs = append(n.im.errs, err)
+}
+
+// prepare resolves inputs and attributes. A node that reads an unknown value fails without a message.
+func (n *node) prepare() {
 	for i, name := range n.p.Input {
 		v := n.im.vals[name]
 		switch {
 		case name == "":
-			v = nil
 		case n.im.bad[name]:
-			n.skip = true
-			return nil
+			n.failed = true
 		case v == nil:
-			return fmt.Errorf("input %d: %q is not defined by an input, an initializer or a node", i, name)
+			n.fail("input %d: %q is not defined by an input, an initializer or a node", i, name)
 		}
 		n.in = append(n.in, v)
 	}
 	for len(n.in) > 0 && n.in[len(n.in)-1] == nil {
 		n.in = n.in[:len(n.in)-1]
 	}
+	for _, a := range n.p.Attribute {
+		if n.attrs[a.GetName()] != nil {
+			n.fail("attribute %s is given twice", a.GetName())
+		}
+		n.attrs[a.GetName()] = a
+	}
+	if len(n.p.Output) == 0 {
+		n.fail("it has no outputs")
+	}
+}
+
+// input is input i, nil if it is omitted.
+func (n *node) input(i int) *ir.Value {
+	if i < len(n.in) {
+		return n.in[i]
+	}
 	return nil
 }
 
-// harmless are attributes that change nothing at inference: they are dropped. consumed_inputs, spatial and momentum are leftovers
-// of training and of opset 1.
-var harmless = map[string][]string{
-	"BatchNormalization": {"momentum", "spatial"},
-	"Dropout":            {"ratio", "seed", "is_test"},
-	"Cast":               {"saturate", "round_mode"},
-}
-
-// convert finds the operator and adds its nodes.
-func (n *node) convert() error {
-	typ, dom := n.p.GetOpType(), domain(n.p.GetDomain())
-	if special := specials[dom+"."+typ]; special != nil {
-		return special(n)
+// arity checks the number of inputs as ONNX counts them; the first least have to be there.
+func (n *node) arity(least, most int) bool {
+	switch k := len(n.in); {
+	case k >= least && (most < 0 || k <= most):
+	case most < 0:
+		n.fail("want at least %d inputs, got %d", least, k)
+	case least == most:
+		n.fail("want %d inputs, got %d", least, k)
+	default:
+		n.fail("want %d to %d inputs, got %d", least, most, k)
 	}
-	d := op.ByName(typ)
-	if dom != "" || d == nil || d.Domain != "" {
-		n.im.missing.add(dom, typ, n.im.opsets[dom], n.pos)
-		n.skip = true
-		return nil
-	}
-	if len(n.in) < d.MinIn || d.MaxIn >= 0 && len(n.in) > d.MaxIn {
-		return fmt.Errorf("want %s inputs, got %d", arity(d.MinIn, d.MaxIn), len(n.in))
-	}
-	for _, a := range harmless[typ] {
-		delete(n.attrs, a)
-	}
-	o := d.New()
-	if up := upgrades[typ]; up != nil {
-		if err := up(n, o); err != nil {
-			return err
+	for i, v := range n.in {
+		if v == nil && (i < least || most < 0) {
+			n.fail("input %d: it is not optional, but omitted", i)
 		}
 	}
-	return n.finish(o)
+	return !n.failed
 }
 
-func arity(lo, hi int) string {
+// constInput is the data of input i, which has to be a constant without a Quant; nil if it is omitted or not.
+func (n *node) constInput(i int, what string) *tensor.T {
+	v := n.input(i)
 	switch {
-	case hi < 0:
-		return fmt.Sprintf("at least %d", lo)
-	case lo == hi:
-		return fmt.Sprint(lo)
-	}
-	return fmt.Sprintf("%d to %d", lo, hi)
-}
-
-// finish sets the attributes that are left, adds the node under the names of the file, and folds it if it can.
-func (n *node) finish(o op.Op) error {
-	for _, a := range n.p.Attribute { // in the order of the file
-		if n.attrs[a.GetName()] == nil {
-			continue
-		}
-		v, err := attrValue(a)
-		if err != nil {
-			return err
-		}
-		if err := op.SetAttr(o, a.GetName(), v); err != nil {
-			return err
-		}
-	}
-	return n.emit(o, n.in, n.p.Output)
-}
-
-// emit adds an operator whose results have names of the file ("" is an unused one).
-func (n *node) emit(o op.Op, in []*ir.Value, names []string) error {
-	names = slices.Clone(names)
-	for len(names) > 0 && (names[len(names)-1] == "" || len(names) > 1 && n.im.reads[names[len(names)-1]] == 0) {
-		names = names[:len(names)-1] // results that nothing reads, such as a Dropout's mask
-	}
-	if len(names) == 0 {
+	case v == nil:
+		return nil
+	case v.Const == nil || v.Type.Quant != nil:
+		n.fail("input %d (%s): %q has to be a constant, but it is computed when the model runs", i, what, v.Name)
 		return nil
 	}
-	k, err := ir.NewNode(o, n.pos, in, make([]string, len(names))...)
-	if err != nil {
-		return unwrap(err)
+	return v.Const
+}
+
+// standard imports a node of an operator of op.Table.
+func (n *node) standard(def *op.Def) {
+	if !n.arity(def.MinIn, n.mostInputs(def)) {
+		return
 	}
-	for i, name := range names {
-		if name == "" {
-			name = n.im.names.New("unused")
+	var o ir.Op = def.New()
+	r := rules[def.Name]
+	for _, a := range r.needs {
+		if n.attrs[a] == nil {
+			n.fail("attribute %s is missing", a)
 		}
-		k.Out[i].Name = name
-		n.im.vals[name] = k.Out[i]
 	}
-	if folded, err := n.fold(k); folded || err != nil {
-		return err
+	n.setAttrs(o)
+	data := n.setParams(o)
+	if n.failed {
+		return
+	}
+	if r.run != nil {
+		o = r.run(n, o)
+	}
+	if o == nil || n.failed || !n.noMoreAttrs(r.harmless...) {
+		return
+	}
+	if err := normalizeAxes(o, data); err != nil {
+		n.failErr(err)
+		return
+	}
+	n.finish(o, data)
+}
+
+// mostInputs leaves out inputs that an old opset does not have yet.
+func (n *node) mostInputs(def *op.Def) int {
+	most := def.MaxIn
+	for _, p := range params[def.Name] {
+		if n.opset < p.since {
+			most = min(most, p.input)
+		}
+	}
+	return most
+}
+
+// finish emits the node that computes all outputs of the file's node.
+func (n *node) finish(o ir.Op, in []*ir.Value) { n.emit(o, in, n.outputs(results(o))) }
+
+// results is how many results an operator has in the IR.
+func results(o ir.Op) int {
+	if s, ok := o.(*op.Split); ok {
+		return len(s.Split)
+	}
+	return 1
+}
+
+// outputs are the names of the first k outputs, made up where the file gives none. Any more must not be read by anything.
+func (n *node) outputs(k int) []string {
+	var names []string
+	for i, o := range n.p.Output {
+		switch {
+		case i >= k && n.im.reads[o] > 0 && o != "":
+			n.fail("output %d: %q is read, but only %s supported", i, o, plural(k, "output is", "outputs are"))
+		case i >= k:
+		case o == "":
+			names = append(names, n.im.names.New(n.p.Output[0]+".unused"))
+		default:
+			names = append(names, o)
+		}
+	}
+	return names
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// emit adds a node whose results get the given names; those that the file knows become values of the file. A node with only constant
+// inputs is computed instead. It returns the first result, nil if it failed.
+func (n *node) emit(o ir.Op, in []*ir.Value, names []string) *ir.Value {
+	if n.failed {
+		return nil
+	}
+	quant, err := keepQuant(o, in)
+	if err != nil {
+		n.failErr(err)
+		return nil
+	}
+	k, err := n.newNode(o, in, names)
+	if err != nil {
+		n.failErr(err)
+		return nil
+	}
+	for _, v := range k.Out {
+		if quant != nil {
+			v.Type.Elem, v.Type.Quant = quant.Elem, quant.Quant.Clone()
+		}
+	}
+	if out := n.fold(k); out != nil {
+		for i, v := range k.Out {
+			n.im.constant(v.Name, out[i])
+		}
+		return n.im.vals[names[0]]
+	}
+	if n.failed {
+		return nil
 	}
 	n.im.g.Nodes = append(n.im.g.Nodes, k)
-	return nil
+	for _, v := range k.Out {
+		n.im.vals[v.Name] = v
+	}
+	return k.Out[0]
 }
 
-// unwrap drops the position from an error: node adds it.
-func unwrap(err error) error {
-	if e, ok := err.(*ir.Error); ok {
-		return e.Err
-	}
-	return err
-}
-
-// fold replaces the results of a node by constants where all inputs are: at once, so that parameters computed from shapes are known
-// when the node that takes them comes. Arithmetic on handles of symbolic dimensions is refused by the kernels: the node stays then.
-func (n *node) fold(k *ir.Node) (bool, error) {
-	var in []*tensor.T
-	if s, ok := k.Op.(*op.Shape); ok {
-		n.im.constant(k.Out[0].Name, s.Of(k.In[0].Type.Shape))
-		return true, nil
-	}
-	for _, v := range k.In {
-		switch {
-		case v == nil:
-			in = append(in, nil)
-		case v.Const == nil || v.Type.IsQuant():
-			return false, nil
-		default:
-			in = append(in, v.Const)
+// newNode is ir.NewNode for nodes out of files: what breaks the inference of shapes is an error of the node, not of the program.
+func (n *node) newNode(o ir.Op, in []*ir.Value, names []string) (k *ir.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the shape of the result cannot be inferred: %v", r)
 		}
+	}()
+	if k, err = ir.NewNode(o, n.pos, in, names...); err != nil {
+		return nil, err
+	}
+	for i, v := range k.Out {
+		if _, ok := elements(v.Type.Shape); !ok {
+			return nil, fmt.Errorf("output %d: %v is too large", i, v.Type)
+		}
+	}
+	return k, nil
+}
+
+// maxElements bounds tensors: 2^40 elements are more than any machine has room for, and keep sizes far from overflow.
+const maxElements = 1 << 40
+
+// elements is the number of elements of a shape, symbols taken as 1; false if it is beyond maxElements.
+func elements(shape []int) (int, bool) {
+	n := 1
+	for _, d := range shape {
+		if ir.IsSymbol(d) || d == 1 {
+			continue
+		}
+		if d < 0 || d > 0 && n > maxElements/d {
+			return 0, false
+		}
+		n *= d
+	}
+	return n, true
+}
+
+// maxFold is the number of elements up to which results are computed at import: a Tile or Expand of a constant must not fill the memory.
+const maxFold = 1 << 26
+
+// fold computes a node whose inputs are all constants; nil if they are not. Arithmetic on symbolic dimensions is left in the graph: it
+// can be computed only once they have sizes.
+func (n *node) fold(k *ir.Node) []*tensor.T {
+	var in []*tensor.T
+	for _, v := range k.In {
+		if v == nil {
+			in = append(in, nil)
+			continue
+		}
+		if v.Const == nil || v.Type.Quant != nil {
+			return nil
+		}
+		in = append(in, v.Const)
+	}
+	total := 0
+	for _, v := range k.Out {
+		c, _ := elements(v.Type.Shape)
+		total += c
+		if !v.Type.Known() {
+			return nil
+		}
+	}
+	if len(in) == 0 || total > maxFold {
+		return nil
 	}
 	out, err := op.Eval(k.Op, in)
 	if err != nil {
 		for _, t := range in {
 			if t != nil && slices.ContainsFunc(t.I, func(x int64) bool { return ir.IsSymbol(int(x)) }) {
-				return false, nil
+				return nil
 			}
 		}
-		return false, err
+		n.failErr(err)
+		return nil
 	}
-	for i, v := range k.Out {
-		n.im.constant(v.Name, out[i])
-	}
-	return true, nil
-}
-
-// attrValue converts an attribute to the types that op.SetAttr takes.
-func attrValue(a *onnxpb.AttributeProto) (any, error) {
-	switch a.GetType() {
-	case onnxpb.AttributeProto_INT:
-		return int(a.GetI()), nil
-	case onnxpb.AttributeProto_FLOAT:
-		return a.GetF(), nil
-	case onnxpb.AttributeProto_STRING:
-		return string(a.GetS()), nil
-	case onnxpb.AttributeProto_INTS:
-		r := make([]int, len(a.Ints))
-		for i, x := range a.Ints {
-			r[i] = int(x)
-		}
-		return r, nil
-	case onnxpb.AttributeProto_FLOATS:
-		return slices.Clone(a.Floats), nil
-	}
-	return nil, fmt.Errorf("attribute %q: type %v is not supported", a.GetName(), a.GetType())
-}
-
-// take removes an attribute and returns its value, or the default where it is not given.
-func take[T any](n *node, name string, def T) (T, error) {
-	a := n.attrs[name]
-	if a == nil {
-		return def, nil
-	}
-	delete(n.attrs, name)
-	v, err := attrValue(a)
-	if err != nil {
-		return def, err
-	}
-	x, ok := v.(T)
-	if !ok {
-		return def, fmt.Errorf("attribute %q: want %T, got %T", name, def, v)
-	}
-	return x, nil
-}
-
-// param is a constant input that becomes an attribute; nil where it is omitted.
-func (n *node) param(i int, name string) (*tensor.T, error) {
-	if i >= len(n.in) || n.in[i] == nil {
-		return nil, nil
-	}
-	if n.in[i].Const == nil {
-		return nil, fmt.Errorf("input %d (%s) is computed at run time, want a constant: hardware has fixed shapes and parameters", i, name)
-	}
-	return n.in[i].Const, nil
-}
-
-func (n *node) intsParam(i int, name string) ([]int, bool, error) {
-	t, err := n.param(i, name)
-	if t == nil || err != nil {
-		return nil, false, err
-	}
-	v, err := intsOf(t)
-	if err != nil {
-		return nil, false, fmt.Errorf("input %d (%s): %w", i, name, err)
-	}
-	return v, true, nil
-}
-
-// scalarParam is a parameter of one float.
-func (n *node) scalarParam(i int, name string, def float32) (float32, error) {
-	t, err := n.param(i, name)
-	if t == nil || err != nil {
-		return def, err
-	}
-	if t.Len() != 1 {
-		return def, fmt.Errorf("input %d (%s): want one number, got %v", i, name, t)
-	}
-	return float32(t.Float(0)), nil
-}
-
-// missing collects operators that are not supported, each once.
-type missing struct{ list []missingOp }
-
-type missingOp struct {
-	domain, typ string
-	opset, n    int
-	pos         ir.Pos
-}
-
-func (m *missing) add(dom, typ string, opset int, pos ir.Pos) {
-	for i := range m.list {
-		if m.list[i].domain == dom && m.list[i].typ == typ {
-			m.list[i].n++
-			return
-		}
-	}
-	m.list = append(m.list, missingOp{dom, typ, opset, 1, pos})
-}
-
-// recurrent and control-flow operators have no place in a feed-forward pipeline of fixed size.
-var outOfScope = []string{"If", "Loop", "Scan", "LSTM", "GRU", "RNN", "SequenceConstruct", "Optional", "StringNormalizer"}
-
-func (m *missing) errors() []error {
-	var r []error
-	for _, x := range m.list {
-		name := x.typ
-		if x.domain != "" {
-			name = x.domain + "." + name
-		}
-		s := fmt.Sprintf("operator %s is not supported (opset %d)", name, x.opset)
-		if slices.Contains(outOfScope, x.typ) {
-			s = fmt.Sprintf("operator %s is not supported: control flow, recurrence and sequences have no form in hardware of fixed size", name)
-		} else if near := nearest(x.typ); near != "" {
-			s += "; the nearest supported one is " + near
-		}
-		if x.n > 1 {
-			s += fmt.Sprintf("; %d nodes use it, this is the first", x.n)
-		}
-		r = append(r, &ir.Error{Pos: x.pos, Op: x.typ, Err: fmt.Errorf("%s", s)})
-	}
-	return r
-}
-
-// nearest is the supported operator with the most similar name, if one is similar at all.
-func nearest(typ string) string {
-	best, name := 3, ""
-	for i := range op.Table {
-		if d := distance(strings.ToLower(typ), strings.ToLower(op.Table[i].Name)); d < best && op.Table[i].Domain == "" {
-			best, name = d, op.Table[i].Name
-		}
-	}
-	for i := range op.Table {
-		if name == "" && len(op.Table[i].Name) > 3 && strings.Contains(typ, op.Table[i].Name) {
-			name = op.Table[i].Name
-		}
-	}
-	return name
-}
-
-// distance is the edit distance of two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range b {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diag, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diag+cost)
-		}
-	}
-	return row[len(b)]
+	return out
 }

@@ -3,9 +3,6 @@ package onnx
 import (
 	"fmt"
 	"slices"
-	"strings"
-
-	"google.golang.org/protobuf/proto"
 
 	"quern/frontend/onnx/onnxpb"
 	"quern/ir"
@@ -13,248 +10,247 @@ import (
 	"quern/ir/tensor"
 )
 
-func intAttr(name string, v int) *onnxpb.AttributeProto {
-	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INT.Enum(), I: proto.Int64(int64(v))}
+// quantizeLinear is QuantizeLinear: x, scale, zero point or none. The type is that of the zero point, else output_dtype, else uint8. A
+// constant is quantized at once.
+func quantizeLinear(n *node) {
+	if !n.arity(2, 3) {
+		return
+	}
+	e := tensor.U(8)
+	if typ := take(n, "output_dtype", 0); typ != 0 {
+		n.element(&e, int32(typ), "output_dtype")
+	}
+	if z := n.input(2); z != nil {
+		e = z.Type.Elem
+	}
+	if p := take(n, "precision", 0); p != 0 && p != int(onnxpb.TensorProto_FLOAT) {
+		n.fail("precision %s: want FLOAT", dataTypeName(int32(p)))
+	}
+	q := n.linear(e)
+	if q == nil || !n.noMoreAttrs("saturate") { // saturate is about float8
+		return
+	}
+	n.quantize(n.in[0], e, q, n.outputs(1)[0])
 }
 
-// replaceAttr is the list with one attribute replaced or added; the list of the file is not changed.
-func replaceAttr(list []*onnxpb.AttributeProto, a *onnxpb.AttributeProto) []*onnxpb.AttributeProto {
-	r := slices.Clone(list)
-	for i, x := range r {
-		if x.GetName() == a.GetName() {
-			r[i] = a
-			return r
+func (n *node) element(e *tensor.Elem, typ int32, attr string) {
+	var err error
+	if *e, err = elemOf(typ); err != nil {
+		n.fail("attribute %s: %w", attr, err)
+	}
+}
+
+// dequantizeLinear is DequantizeLinear: of a constant of integers, of a graph input of integers, which becomes a quantized one, or of a
+// value that is quantized already.
+func dequantizeLinear(n *node) {
+	if !n.arity(2, 3) {
+		return
+	}
+	out := tensor.F32
+	if typ := take(n, "output_dtype", 0); typ != 0 {
+		if n.element(&out, int32(typ), "output_dtype"); out != tensor.F32 {
+			n.fail("output_dtype %s: want a float", dataTypeName(int32(typ)))
 		}
 	}
-	return append(r, a)
+	x := n.in[0]
+	if z := n.input(2); z != nil && z.Type.Elem != x.Type.Elem {
+		n.fail("input 2 (zero point): want the element type of input 0, %v, got %v", x.Type.Elem, z.Type)
+	}
+	q := n.linear(x.Type.Elem)
+	if q == nil || !n.noMoreAttrs() {
+		return
+	}
+	switch {
+	case x.Type.Quant != nil:
+		if was := x.Type.Quant; !sameReals(was, q) {
+			n.fail("scale and zero point differ from those that %q was quantized with", x.Name)
+		}
+	case x.Const != nil:
+		name := x.Name
+		if n.im.reads[name] > 1 {
+			name = n.im.names.New(name)
+		}
+		x = &ir.Value{Name: name, Type: ir.Type{Elem: x.Type.Elem, Shape: x.Type.Shape, Quant: q}, Const: x.Const}
+	case x.Def != nil:
+		n.fail("input 0: %q is computed with plain integers; want what QuantizeLinear made, a constant or a graph input", x.Name)
+	case n.im.g.Uses(x) > 0:
+		n.fail("input 0: the graph input %q is read as plain integers by another node before", x.Name)
+	default:
+		x.Type.Quant = q
+	}
+	n.emit(&op.Dequantize{}, []*ir.Value{x}, n.outputs(1))
 }
 
-// quantParams reads scale and zero point of a quantization over a shape: one number, or one for each index of an axis. axis < 0: the
-// axis is where the scale's shape is not 1 (QONNX).
-func (n *node) quantParams(shape []int, axis int) (*ir.Quant, error) {
-	s, err := n.param(1, "scale")
-	if err != nil {
-		return nil, err
+// sameReals reports whether integers stand for the same reals.
+func sameReals(a, b *ir.Quant) bool {
+	return slices.Equal(a.Scale, b.Scale) && slices.Equal(a.Zero, b.Zero) && (len(a.Scale) == 1 || a.Axis == b.Axis)
+}
+
+// linear reads what QuantizeLinear and DequantizeLinear share: scale and zero point are both single numbers or both vectors along axis.
+func (n *node) linear(e tensor.Elem) *ir.Quant {
+	if n.failed {
+		return nil
 	}
-	z, err := n.param(2, "zero point")
-	if err != nil {
-		return nil, err
+	if !e.IsInt() || e.Bits > 32 {
+		n.fail("quantization to %v is not supported, want integers of up to 32 bits", e)
+		return nil
 	}
+	axis, block := take(n, "axis", 1), take(n, "block_size", 0)
+	s, z := n.constInput(1, "scale"), n.constInput(2, "zero point")
+	if n.failed {
+		return nil
+	}
+	if block != 0 || len(s.Shape) > 1 {
+		n.fail("scale %v with block_size %d: blocks are not supported, want one scale or one for each index of an axis", s, block)
+		return nil
+	}
+	if z != nil && z.Len() != s.Len() {
+		n.fail("input 2 (zero point): want as many as scales, %d, got %d", s.Len(), z.Len())
+		return nil
+	}
+	return n.quant(e, s, z, axis)
+}
+
+// quant checks scale and zero point for input 0 and makes a Quant over the whole range of the type. More than one scale runs along axis.
+func (n *node) quant(e tensor.Elem, s, z *tensor.T, axis int) *ir.Quant {
 	q := &ir.Quant{Zero: []int64{0}}
-	for i := range s.Len() {
-		q.Scale = append(q.Scale, s.Float(i))
+	q.Min, q.Max = e.Range()
+	if !s.Elem.IsFloat() || s.Len() == 0 {
+		n.fail("input 1 (scale): want reals, got %v", s)
+		return nil
 	}
-	if z != nil {
-		q.Zero = q.Zero[:0]
-		for i := range z.Len() {
-			f := z.Float(i)
-			if f != float64(int64(f)) {
-				return nil, fmt.Errorf("input 2 (zero point): element %d is %v, want an integer", i, f)
-			}
-			q.Zero = append(q.Zero, int64(f))
+	for i, v := range s.F {
+		if !(v > 0) || v > 1e38 {
+			n.fail("input 1 (scale): element %d is %v, want a positive finite number", i, v)
+			return nil
 		}
-		if !slices.ContainsFunc(q.Zero, func(x int64) bool { return x != q.Zero[0] }) {
+		q.Scale = append(q.Scale, float64(v))
+	}
+	if z != nil && z.Len() > 0 {
+		q.Zero = make([]int64, z.Len())
+		for i := range q.Zero {
+			v := z.Float(i)
+			if q.Zero[i] = int64(v); float64(q.Zero[i]) != v || v < -1<<32 || v > 1<<32 {
+				n.fail("input 2 (zero point): element %d is %v, want an integer", i, v)
+				return nil
+			}
+		}
+		if allEqual(q.Zero, q.Zero[0]) {
 			q.Zero = q.Zero[:1]
 		}
 	}
-	if len(q.Scale) == 1 {
-		if len(q.Zero) > 1 {
-			return nil, fmt.Errorf("one scale and %d zero points", len(q.Zero))
+	if k := max(len(q.Scale), len(q.Zero)); k > 1 {
+		a := []int{axis}
+		if err := positive(a, len(n.shape())); err != nil {
+			n.failErr(err)
+			return nil
 		}
-		return q, nil
-	}
-	if axis < 0 {
-		for i, d := range s.Shape {
-			if d != 1 && axis >= 0 {
-				return nil, fmt.Errorf("input 1 (scale): shape %v runs along more than one axis (blocks), want one", s.Shape)
-			} else if d != 1 {
-				axis = i + len(shape) - len(s.Shape)
-			}
+		if q.Axis = a[0]; n.shape()[q.Axis] != k {
+			n.fail("%d scales or zero points, but axis %d of %v has %s", k, q.Axis, n.in[0].Type, ir.DimString(n.shape()[q.Axis]))
+			return nil
 		}
-	} else if len(s.Shape) != 1 {
-		return nil, fmt.Errorf("input 1 (scale): shape %v (blocked quantization) is not supported, want one scale or one for each index of an axis", s.Shape)
+		if len(q.Scale) == 1 { // QONNX: zero points alone may differ
+			q.Scale = slices.Repeat(q.Scale, k)
+		}
 	}
-	if axis < 0 || axis >= len(shape) || shape[axis] != len(q.Scale) || len(q.Zero) > 1 && len(q.Zero) != len(q.Scale) {
-		return nil, fmt.Errorf("%d scales and %d zero points along axis %d of %v", len(q.Scale), len(q.Zero), axis, shape)
-	}
-	q.Axis = axis
-	return q, nil
+	return q
 }
 
-// quantize adds Quantize, or makes the constant, under the given name.
-func (n *node) quantize(x *ir.Value, e tensor.Elem, q *ir.Quant, name string) error {
-	t := ir.Type{Elem: e, Shape: x.Type.Shape, Quant: q}
-	if !x.Type.Elem.IsFloat() {
-		return fmt.Errorf("input 0: want reals, got %v", x.Type)
-	}
-	if x.Const != nil {
-		c := tensor.New(e, x.Type.Shape...)
-		q.Channels(c.Shape, func(ch, lo, hi int) {
-			for i := lo; i < hi; i++ {
-				c.I[i] = q.Quantize(float64(x.Const.F[i]), ch)
-			}
-		})
-		n.im.vals[name] = &ir.Value{Name: name, Type: t, Const: c}
+// quantize adds a Quantize node, or makes the constant, under the given name and returns its value.
+func (n *node) quantize(x *ir.Value, e tensor.Elem, q *ir.Quant, name string) *ir.Value {
+	if x.Type.Quant != nil || !x.Type.Elem.IsFloat() {
+		n.fail("input 0: want reals, got %v", x.Type)
 		return nil
 	}
-	k := &ir.Node{Op: &op.Quantize{}, In: []*ir.Value{x}, Pos: n.pos}
-	k.Out = []*ir.Value{{Name: name, Type: t, Def: k}}
-	n.im.g.Nodes = append(n.im.g.Nodes, k)
-	n.im.vals[name] = k.Out[0]
-	return nil
+	t := ir.Type{Elem: e, Shape: x.Type.Shape, Quant: q}
+	if x.Const == nil {
+		v := n.emit(&op.Quantize{}, []*ir.Value{x}, []string{name})
+		if v != nil {
+			v.Type = t
+		}
+		return v
+	}
+	c, err := integers(x.Const, t)
+	if err != nil {
+		n.fail("input 0: %w", err)
+		return nil
+	}
+	v := &ir.Value{Name: name, Type: t, Const: c}
+	n.im.vals[name] = v
+	return v
 }
 
-// quantizeLinear: x, scale, zero point; the type is that of the zero point, else output_dtype, else uint8.
-func quantizeLinear(n *node) error {
-	if len(n.in) < 2 || n.in[0] == nil {
-		return fmt.Errorf("want 2 or 3 inputs, got %d", len(n.in))
-	}
-	e := tensor.U(8)
-	if dt, err := take(n, "output_dtype", 0); err != nil {
-		return err
-	} else if dt != 0 {
-		if e, err = elemOf(int32(dt)); err != nil {
-			return err
+// integers quantizes a constant.
+func integers(t *tensor.T, to ir.Type) (*tensor.T, error) {
+	r := tensor.New(to.Elem, t.Shape...)
+	bad := -1
+	to.Quant.Channels(t.Shape, func(c, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if f := t.F[i]; f != f {
+				bad = i
+			}
+			r.I[i] = to.Quant.Quantize(float64(t.F[i]), c)
 		}
+	})
+	if bad >= 0 {
+		return nil, fmt.Errorf("element %d is not a number", bad)
 	}
-	if len(n.in) > 2 && n.in[2] != nil {
-		e = n.in[2].Type.Elem
-	}
-	if !e.IsInt() {
-		return fmt.Errorf("quantization to %v is not supported, want an integer type", e)
-	}
-	q, err := n.linear()
-	if err != nil {
-		return err
-	}
-	q.Min, q.Max = e.Range()
-	return n.quantize(n.in[0], e, q, n.p.Output[0])
+	return r, nil
 }
 
-// linear reads what QuantizeLinear and DequantizeLinear share.
-func (n *node) linear() (*ir.Quant, error) {
-	axis, err := take(n, "axis", 1)
-	if err != nil {
-		return nil, err
+// keepQuant is the type of an operator's results if it reads quantized integers. The QDQ form has operators between QuantizeLinear and
+// DequantizeLinear that move integers about or select them: their results stand for the same reals. Anything else would take
+// integers as numbers, which a graph over reals cannot say.
+func keepQuant(o ir.Op, in []*ir.Value) (*ir.Type, error) {
+	if _, ok := o.(*op.Dequantize); ok {
+		return nil, nil
 	}
-	if b, err := take(n, "block_size", 0); err != nil || b != 0 {
-		return nil, fmt.Errorf("block_size %d: blocked quantization is not supported, want one scale or one for each index of an axis", b)
-	}
-	return n.quantParams(n.in[0].Type.Shape, n.positive(axis))
-}
-
-// dequantizeLinear: of a constant of integers, of a graph input of integers, or of what QuantizeLinear made.
-func dequantizeLinear(n *node) error {
-	if len(n.in) < 2 || n.in[0] == nil {
-		return fmt.Errorf("want 2 or 3 inputs, got %d", len(n.in))
-	}
-	q, err := n.linear()
-	if err != nil {
-		return err
-	}
-	x := n.in[0]
-	if !x.Type.Elem.IsInt() {
-		return fmt.Errorf("input 0: want integers, got %v", x.Type)
-	}
-	q.Min, q.Max = x.Type.Elem.Range()
-	switch {
-	case x.Type.Quant != nil:
-		if !x.Type.Quant.Equal(q) {
-			return fmt.Errorf("scale and zero point differ from those that %%%s was quantized with", x.Name)
+	var t *ir.Type
+	for i, v := range in {
+		if v == nil || v.Type.Quant == nil {
+			continue
 		}
-	case x.Const != nil:
-		x = &ir.Value{Name: x.Name, Type: ir.Type{Elem: x.Type.Elem, Shape: x.Type.Shape, Quant: q}, Const: x.Const}
-		if n.im.reads[x.Name] > 1 {
-			x.Name = n.im.names.New(x.Name)
+		if t == nil && i > 0 {
+			return nil, fmt.Errorf("input 0 holds plain numbers, but input %d, %q, is quantized", i, v.Name)
 		}
-	case x.Def == nil:
-		x.Type.Quant = q
+		t = &in[0].Type
+	}
+	if t == nil {
+		return nil, nil
+	}
+	q := t.Quant
+	plain := fmt.Errorf("%q is quantized: its integers are not plain numbers; want DequantizeLinear, or an operator that only moves values",
+		in[0].Name)
+	switch o := o.(type) {
+	case *op.Clip:
+		return nil, plain
+	case *op.Relu: // on integers it compares with 0, not with the zero point
+		if !allEqual(q.Zero, 0) {
+			return nil, plain
+		}
+	case *op.Pad:
+		if q.PerTensor() { // the value is an integer, too
+			o.Value = q.Dequantize(int64(o.Value), 0)
+		}
 	default:
-		return fmt.Errorf("input 0 (%%%s) is an integer that no QuantizeLinear made", x.Name)
+		if op.Of(o).Class != op.SameScale {
+			return nil, plain
+		}
 	}
-	return n.emit(&op.Dequantize{}, []*ir.Value{x}, n.p.Output)
-}
-
-// quantNode is QONNX Quant: x, scale, zero point, bit width; reals in and out. Clamping before rounding, as QONNX has it, and after are
-// the same for integer bounds.
-func quantNode(n *node) error {
-	if len(n.in) != 4 || slices.Contains(n.in, nil) {
-		return fmt.Errorf("want 4 inputs, got %d", len(n.in))
+	if _, ok := o.(*op.Gather); ok {
+		in = in[:1]
 	}
-	width, err := n.scalarParam(3, "bitwidth", 0)
-	if err != nil {
-		return err
+	for i, v := range in {
+		if v != nil && (v.Type.Elem != t.Elem || !v.Type.Quant.Equal(q)) {
+			return nil, fmt.Errorf("input %d: %q is not quantized like input 0", i, v.Name)
+		}
 	}
-	if width != float32(int(width)) || width < 2 || width > 48 {
-		return fmt.Errorf("input 3 (bitwidth) is %v, want an integer from 2 to 48", width)
-	}
-	signed, err := take(n, "signed", 1)
-	if err != nil {
-		return err
-	}
-	narrow, err := take(n, "narrow", 0)
-	if err != nil {
-		return err
-	}
-	mode, err := take(n, "rounding_mode", "ROUND")
-	if err != nil {
-		return err
-	}
-	q, err := n.quantParams(n.in[0].Type.Shape, -1)
-	if err != nil {
-		return err
-	}
-	switch strings.ToUpper(mode) {
-	case "ROUND", "HALF_EVEN":
-	case "HALF_UP": // in QONNX: ties away from zero
-		q.Round = ir.HalfAway
-	case "FLOOR":
-		q.Round = ir.Floor
+	switch o.(type) {
+	case *op.Identity, *op.Dropout, *op.Relu:
 	default:
-		return fmt.Errorf("rounding_mode %q is not supported, want ROUND, HALF_EVEN, HALF_UP or FLOOR", mode)
+		if !q.PerTensor() {
+			return nil, fmt.Errorf("%q is quantized along axis %d: want one scale where values are moved", in[0].Name, q.Axis)
+		}
 	}
-	e := tensor.U(int(width))
-	if signed != 0 {
-		e = tensor.I(int(width))
-	}
-	q.Min, q.Max = e.Range()
-	if narrow != 0 && signed != 0 {
-		q.Min++
-	} else if narrow != 0 {
-		q.Max--
-	}
-	x := n.in[0]
-	lo, err := take(n, "quern_min", int(q.Min))
-	if err != nil {
-		return err
-	}
-	hi, err := take(n, "quern_max", int(q.Max))
-	if err != nil {
-		return err
-	}
-	if int64(lo) != q.Min || int64(hi) != q.Max {
-		q.Min, q.Max = int64(lo), int64(hi)
-		x = n.dropClip(x)
-	}
-	for i, s := range q.Scale { // stored as float32, but Quant needs it exact
-		q.Scale[i] = float64(float32(s))
-	}
-	name := n.im.names.New(n.p.Output[0] + "_int")
-	if err := n.quantize(x, e, q, name); err != nil {
-		return err
-	}
-	return n.emit(&op.Dequantize{}, []*ir.Value{n.im.vals[name]}, n.p.Output)
-}
-
-// clipSuffix ends the names of the Clip nodes that the exporter puts before a Quant node for tools that do not know quern_min.
-const clipSuffix = "_quern_clip"
-
-// dropClip takes such a Clip out of the graph and returns what it reads.
-func (n *node) dropClip(x *ir.Value) *ir.Value {
-	k := x.Def
-	if k == nil || !strings.HasSuffix(k.Pos.Name, clipSuffix) || n.im.reads[x.Name] != 1 {
-		return x
-	}
-	n.im.g.Remove(k)
-	return k.In[0]
+	return t, nil
 }

@@ -1,462 +1,352 @@
 package onnx
 
 import (
-	"fmt"
 	"slices"
 
+	"quern/frontend/onnx/onnxpb"
 	"quern/ir"
 	"quern/ir/op"
 	"quern/ir/tensor"
 )
 
-// upgrades bring what is special about an operator's ONNX form into the one form of the IR: parameters that are inputs become
-// attributes, old attributes their successors, defaults that depend on the input become explicit. They take what they use out of the
-// node; plain attributes are set afterwards.
-var upgrades = map[string]func(n *node, o op.Op) error{
-	"ArgMax":             func(n *node, o op.Op) error { return n.axisAttr(0) },
-	"AveragePool":        upgradePool,
-	"BatchNormalization": upgradeBatchNorm,
-	"Cast":               upgradeCast,
-	"Clip":               upgradeClip,
-	"Concat":             func(n *node, o op.Op) error { return n.axisAttr(0) },
-	"Conv":               upgradeConv,
-	"Dropout":            upgradeDropout,
-	"Expand":             func(n *node, o op.Op) error { return n.listParam(&o.(*op.Expand).Shape, 1, "shape") },
-	"Flatten":            func(n *node, o op.Op) error { return n.axisAttr(1) },
-	"Gather":             func(n *node, o op.Op) error { return n.axisAttr(0) },
-	"LogSoftmax":         upgradeSoftmax,
-	"MaxPool":            upgradePool,
-	"Pad":                upgradePad,
-	"ReduceMax":          upgradeReduce,
-	"ReduceMean":         upgradeReduce,
-	"ReduceMin":          upgradeReduce,
-	"ReduceSum":          upgradeReduce,
-	"Reshape":            func(n *node, o op.Op) error { return n.listParam(&o.(*op.Reshape).Shape, 1, "shape") },
-	"Slice":              upgradeSlice,
-	"Softmax":            upgradeSoftmax,
-	"Split":              upgradeSplit,
-	"Squeeze":            upgradeAxes,
-	"Tile":               func(n *node, o op.Op) error { return n.listParam(&o.(*op.Tile).Repeats, 1, "repeats") },
-	"Transpose":          upgradeTranspose,
-	"Unsqueeze":          upgradeAxes,
+// rule is what is special about the ONNX form of an operator, beyond attributes of the same name and params: it makes old forms, and
+// defaults that depend on the input, the one form of the IR.
+type rule struct {
+	takes    []string // attributes that the rule reads itself, though the operator has one of that name
+	needs    []string // attributes that ONNX requires
+	harmless []string // attributes that change nothing at inference
+	// run may change o, return another operator, or emit nodes itself and return nil.
+	run func(n *node, o ir.Op) ir.Op
 }
 
-// listParam moves a constant input of integers into an attribute; it must be there.
-func (n *node) listParam(dst *[]int, i int, name string) error {
-	v, ok, err := n.intsParam(i, name)
+// aboutFloat8 are attributes of Cast that have no meaning for other types.
+var aboutFloat8 = []string{"saturate", "round_mode"}
+
+// rules are by operator. They are filled at start because some lead back to this table.
+var rules map[string]rule
+
+func init() {
+	rules = map[string]rule{
+		"AveragePool":        {needs: []string{"kernel_shape"}, run: poolRule},
+		"BatchNormalization": {harmless: []string{"momentum"}, run: batchNormRule},
+		"Cast":               {takes: []string{"to"}, needs: []string{"to"}, harmless: aboutFloat8, run: castRule},
+		"Concat":             {needs: []string{"axis"}},
+		"Conv":               {run: convRule},
+		"Dropout":            {harmless: []string{"ratio", "seed"}, run: dropoutRule},
+		"Expand":             {run: expandRule},
+		"LogSoftmax":         {takes: []string{"axis"}, run: softmaxRule},
+		"MaxPool":            {needs: []string{"kernel_shape"}, run: poolRule},
+		"Pad":                {run: padRule},
+		"ReduceMax":          {run: reduceRule},
+		"ReduceMean":         {run: reduceRule},
+		"ReduceMin":          {run: reduceRule},
+		"ReduceSum":          {run: reduceRule},
+		"Reshape":            {run: reshapeRule},
+		"Slice":              {run: sliceRule},
+		"Softmax":            {takes: []string{"axis"}, run: softmaxRule},
+		"Split":              {run: splitRule},
+		"Transpose":          {run: transposeRule},
+	}
+}
+
+// shape is that of input 0.
+func (n *node) shape() []int { return n.in[0].Type.Shape }
+
+// batchNormRule: spatial (until opset 8) must say per channel, training_mode (from 14) inference.
+func batchNormRule(n *node, o ir.Op) ir.Op {
+	if n.opset < 9 {
+		if s := take(n, "spatial", 1); s != 1 {
+			n.fail("spatial %d: want 1, statistics per channel", s)
+		}
+	}
+	if m := take(n, "training_mode", 0); m != 0 {
+		n.fail("training_mode %d: want 0, a model for inference", m)
+	}
+	return o
+}
+
+// castRule: all floats are float32 here.
+func castRule(n *node, o ir.Op) ir.Op {
+	e, err := elemOf(int32(take(n, "to", 0)))
 	if err != nil {
-		return err
+		n.fail("attribute to: %w", err)
 	}
-	if !ok {
-		return fmt.Errorf("input %d (%s) is missing", i, name)
-	}
-	*dst = v
-	n.in = n.in[:i]
-	return nil
+	return &op.Cast{To: e.String()}
 }
 
-// axisAttr makes the attribute "axis" count from the front. def is ONNX's default.
-func (n *node) axisAttr(def int) error {
-	axis, err := take(n, "axis", def)
+func dropoutRule(n *node, o ir.Op) ir.Op {
+	if t := n.constInput(2, "training_mode"); t != nil && (t.Len() != 1 || t.Float(0) != 0) {
+		n.fail("input 2 (training_mode): want false, a model for inference")
+	}
+	return o
+}
+
+// padRule: as of opset 18 pads may be for some axes only.
+func padRule(n *node, o ir.Op) ir.Op {
+	t := n.constInput(3, "axes")
+	if t == nil {
+		return o
+	}
+	p, rank := o.(*op.Pad), len(n.shape())
+	axes, err := intsOf(t)
 	if err != nil {
-		return err
+		n.fail("input 3 (axes): %w", err)
+		return nil
 	}
-	n.setInt("axis", n.positive(axis))
-	return nil
+	if err := positive(axes, rank); err != nil {
+		n.fail("input 3 (axes): %w", err)
+		return nil
+	}
+	if len(p.Pads) != 2*len(axes) {
+		n.fail("input 1 (pads): want two for each of the axes %v, got %v", axes, p.Pads)
+		return nil
+	}
+	all := make([]int, 2*rank)
+	for i, a := range axes {
+		all[a], all[rank+a] = p.Pads[i], p.Pads[len(axes)+i]
+	}
+	p.Pads = all
+	return p
 }
 
-// positive counts an axis of input 0 from the front; one that is out of range is left for the operator to report.
-func (n *node) positive(axis int) int {
-	if axis < 0 && len(n.in) > 0 && n.in[0] != nil {
-		return axis + len(n.in[0].Type.Shape)
+// reduceRule: no axes mean all of them, unless noop_with_empty_axes says none.
+func reduceRule(n *node, o ir.Op) ir.Op {
+	noop := take(n, "noop_with_empty_axes", 0)
+	axes := op.Attrs(o)[0].Value.([]int)
+	if noop != 0 && len(axes) == 0 {
+		return &op.Identity{}
 	}
-	return axis
+	return o
 }
 
-func (n *node) positives(axes []int, rank int) []int {
-	r := slices.Clone(axes)
-	for i, a := range r {
-		if a < 0 {
-			r[i] = a + rank
+func reshapeRule(n *node, o ir.Op) ir.Op {
+	r := o.(*op.Reshape)
+	if !r.AllowZero {
+		r.Shape = openShape(r.Shape, n.shape(), n.in[0].Type.Elem)
+	}
+	return r
+}
+
+// openShape replaces symbolic dimensions of a reshape by 0 where they copy a dimension of the input and one of them by -1, as far as the
+// result stays the same: such a shape holds for every size, and a model file can keep it.
+func openShape(shape, from []int, e tensor.Elem) []int {
+	r := slices.Clone(shape)
+	for i, d := range r {
+		if ir.IsSymbol(d) && i < len(from) && from[i] == d {
+			r[i] = 0
+		}
+	}
+	if i := slices.IndexFunc(r, ir.IsSymbol); i >= 0 && !slices.Contains(r, -1) {
+		try := slices.Clone(r)
+		try[i] = -1
+		t, err := (&op.Reshape{Shape: try}).Infer([]*ir.Type{{Elem: e, Shape: from}})
+		if err == nil && t[0].Shape[i] == r[i] {
+			return try
 		}
 	}
 	return r
 }
 
-func upgradeBatchNorm(n *node, _ op.Op) error {
-	mode, err := take(n, "training_mode", 0)
-	if err == nil && mode != 0 {
-		err = fmt.Errorf("training_mode %d: want 0, a model for inference", mode)
-	}
-	return err
-}
-
-func upgradeDropout(n *node, _ op.Op) error {
-	if len(n.in) > 2 && n.in[2] != nil {
-		if t, err := n.param(2, "training_mode"); err != nil || t.Len() != 1 || t.I[0] != 0 {
-			return fmt.Errorf("input 2 (training_mode): want the constant false, a model for inference")
+// expandRule: a symbolic dimension that the input has already need not be named.
+func expandRule(n *node, o ir.Op) ir.Op {
+	e := o.(*op.Expand)
+	for i, d := range e.Shape {
+		if k := i - len(e.Shape) + len(n.shape()); ir.IsSymbol(d) && k >= 0 && n.shape()[k] == d {
+			e.Shape[i] = 1
 		}
 	}
-	n.in = n.in[:1]
-	return nil
+	return e
 }
 
-func upgradeCast(n *node, o op.Op) error {
-	to, err := take(n, "to", 0)
-	if err != nil {
-		return err
-	}
-	e, err := elemOf(int32(to))
-	o.(*op.Cast).To = e.String()
-	return err
-}
-
-func upgradeClip(n *node, o op.Op) error {
-	c := o.(*op.Clip)
-	var err error
-	if c.Min, err = n.scalarParam(1, "min", c.Min); err != nil {
-		return err
-	}
-	c.Max, err = n.scalarParam(2, "max", c.Max)
-	n.in = n.in[:1]
-	return err
-}
-
-// upgradeConv makes pads explicit. kernel_shape must say what the weights say.
-func upgradeConv(n *node, o op.Op) error {
-	w := n.in[1].Type.Shape
-	if len(w) < 3 {
-		return fmt.Errorf("input 1 (weights): want 3 or 4 dims, got %v", n.in[1].Type)
-	}
-	k, err := take(n, "kernel_shape", w[2:])
-	if err != nil {
-		return err
-	}
-	if !slices.Equal(k, w[2:]) {
-		return fmt.Errorf("kernel_shape %v, but the weights are %v", k, n.in[1].Type)
-	}
-	c := o.(*op.Conv)
-	c.Strides, c.Dilations, c.Pads, err = n.window(k)
-	return err
-}
-
-func upgradePool(n *node, o op.Op) error {
-	if order, err := take(n, "storage_order", 0); err != nil || order != 0 {
-		return fmt.Errorf("storage_order %d: want 0", order)
-	}
-	k, err := take(n, "kernel_shape", []int(nil))
-	if err != nil {
-		return err
-	}
-	strides, dilations, pads, err := n.window(k)
-	switch o := o.(type) {
-	case *op.MaxPool:
-		o.KernelShape, o.Strides, o.Dilations, o.Pads = k, strides, dilations, pads
-	case *op.AveragePool:
-		o.KernelShape, o.Strides, o.Dilations, o.Pads = k, strides, dilations, pads
-	}
-	return err
-}
-
-// window takes strides, dilations, pads and auto_pad; pads come out explicit. Lists that say the default come out empty.
-func (n *node) window(kernel []int) (strides, dilations, pads []int, err error) {
-	if strides, err = take(n, "strides", []int(nil)); err != nil {
-		return
-	}
-	if dilations, err = take(n, "dilations", []int(nil)); err != nil {
-		return
-	}
-	if pads, err = take(n, "pads", []int(nil)); err != nil {
-		return
-	}
-	auto, err := take(n, "auto_pad", "NOTSET")
-	if err != nil {
-		return
-	}
-	x := n.in[0].Type
-	if len(x.Shape) != len(kernel)+2 {
-		return nil, nil, nil, fmt.Errorf("kernel %v needs an input of %d dims, got %v", kernel, len(kernel)+2, x)
-	}
-	switch auto {
-	case "NOTSET", "":
-	case "VALID":
-		pads = nil
-	case "SAME_UPPER", "SAME_LOWER":
-		pads = make([]int, 2*len(kernel))
-		s, err := op.NewSpatial(kernel, strides, dilations, pads)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		for i, d := range x.Shape[2:] {
-			if d < 0 {
-				return nil, nil, nil, fmt.Errorf("auto_pad %s: spatial dimension %s must be known", auto, ir.DimString(d))
-			}
-			out := (d + s.Stride[i] - 1) / s.Stride[i]
-			total := max(0, (out-1)*s.Stride[i]+s.Extent(i)-d)
-			small, large := total/2, total-total/2
-			pads[i], pads[len(kernel)+i] = small, large
-			if auto == "SAME_LOWER" {
-				pads[i], pads[len(kernel)+i] = large, small
-			}
-		}
-	default:
-		return nil, nil, nil, fmt.Errorf("auto_pad %q: want NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
-	}
-	if allEqual(strides, 1) {
-		strides = nil
-	}
-	if allEqual(dilations, 1) {
-		dilations = nil
-	}
-	if allEqual(pads, 0) {
-		pads = nil
-	}
-	return strides, dilations, pads, nil
-}
-
-// upgradePad: pads and value are attributes until opset 10, inputs from 11, axes an input from 18.
-func upgradePad(n *node, o op.Op) error {
-	p := o.(*op.Pad)
-	var err error
-	if len(n.in) < 2 {
-		if p.Pads, err = take(n, "pads", []int(nil)); err != nil {
-			return err
-		}
-		p.Value, err = take(n, "value", float32(0))
-		return err
-	}
-	pads, _, err := n.intsParam(1, "pads")
-	if err != nil {
-		return err
-	}
-	if p.Value, err = n.scalarParam(2, "constant_value", 0); err != nil {
-		return err
-	}
-	rank := len(n.in[0].Type.Shape)
-	axes, ok, err := n.intsParam(3, "axes")
-	if err != nil {
-		return err
-	}
-	if ok {
-		axes = n.positives(axes, rank)
-		all := make([]int, 2*rank)
-		for i, a := range axes {
-			if a < 0 || a >= rank || len(pads) != 2*len(axes) {
-				return fmt.Errorf("axes %v and pads %v do not fit %v", axes, pads, n.in[0].Type)
-			}
-			all[a], all[rank+a] = pads[i], pads[len(axes)+i]
-		}
-		pads = all
-	}
-	p.Pads = pads
-	n.in = n.in[:1]
-	return nil
-}
-
-// upgradeReduce: axes are an attribute, and an input from opset 13 (ReduceSum) or 18.
-func upgradeReduce(n *node, o op.Op) error {
-	axes, err := take(n, "axes", []int(nil))
-	if err != nil {
-		return err
-	}
-	noop, err := take(n, "noop_with_empty_axes", 0)
-	if err != nil {
-		return err
-	}
-	if v, ok, err := n.intsParam(1, "axes"); err != nil {
-		return err
-	} else if ok {
-		axes = v
-	}
-	if len(axes) == 0 && noop != 0 {
-		return fmt.Errorf("noop_with_empty_axes %d without axes is not supported: the node does nothing", noop)
-	}
-	n.in = n.in[:1]
-	return op.SetAttr(o, "axes", n.positives(axes, len(n.in[0].Type.Shape)))
-}
-
-// upgradeSlice: everything is an attribute until opset 9, an input from 10.
-func upgradeSlice(n *node, o op.Op) error {
+// sliceRule: steps of 1 are the default.
+func sliceRule(n *node, o ir.Op) ir.Op {
 	s := o.(*op.Slice)
-	var err error
-	if len(n.in) == 1 {
-		if s.Starts, err = take(n, "starts", s.Starts); err != nil {
-			return err
-		}
-		if s.Ends, err = take(n, "ends", s.Ends); err != nil {
-			return err
-		}
-		s.Axes, err = take(n, "axes", s.Axes)
-	} else {
-		for i, p := range []*[]int{&s.Starts, &s.Ends, &s.Axes, &s.Steps} {
-			if *p, _, err = n.intsParam(i+1, []string{"starts", "ends", "axes", "steps"}[i]); err != nil {
-				return err
-			}
-		}
-		n.in = n.in[:1]
+	if allEqual(s.Steps, 1) && len(s.Steps) == len(s.Starts) {
+		s.Steps = nil
 	}
-	s.Axes = n.positives(s.Axes, len(n.in[0].Type.Shape))
-	return err
+	return s
 }
 
-// upgradeSoftmax: before opset 13 the function runs over all axes from axis (default 1) on, as one. Where that is one axis of more than
-// one element, it is the new meaning.
-func upgradeSoftmax(n *node, o op.Op) error {
-	old := n.im.opsets[""] < 13
+// softmaxRule: before opset 13 the function runs over all axes from axis (default 1) on, taken as one.
+func softmaxRule(n *node, o ir.Op) ir.Op {
 	def := -1
-	if old {
+	if n.opset < 13 {
 		def = 1
 	}
-	axis, err := take(n, "axis", def)
-	if err != nil {
-		return err
+	axis, rank := take(n, "axis", def), len(n.shape())
+	if axis < -rank || axis >= rank {
+		n.fail("axis %d of %d dims: want %d to %d", axis, rank, -rank, rank-1)
+		return nil
 	}
-	axis = n.positive(axis)
-	shape := n.in[0].Type.Shape
-	if old && axis >= 0 && axis < len(shape)-1 {
-		for _, d := range shape[axis+1:] {
-			if d != 1 {
-				return fmt.Errorf("axis %d of %v at opset %d runs over several axes: not supported", axis, n.in[0].Type, n.im.opsets[""])
-			}
+	if axis < 0 {
+		axis += rank
+	}
+	if n.opset >= 13 || allEqual(n.shape()[axis+1:], 1) {
+		if err := op.SetAttr(o, "axis", axis); err != nil {
+			n.failErr(err)
 		}
+		return o
 	}
-	return op.SetAttr(o, "axis", axis)
-}
-
-func upgradeSplit(n *node, o op.Op) error {
-	s := o.(*op.Split)
-	axis, err := take(n, "axis", 0)
-	if err != nil {
-		return err
+	if err := op.SetAttr(o, "axis", 1); err != nil {
+		n.failErr(err)
 	}
-	s.Axis = n.positive(axis)
-	if s.Split, err = take(n, "split", []int(nil)); err != nil {
-		return err
+	if !n.noMoreAttrs() {
+		return nil
 	}
-	if v, ok, err := n.intsParam(1, "split"); err != nil {
-		return err
-	} else if ok {
-		s.Split = v
+	out := n.outputs(1)
+	x := n.emit(&op.Flatten{Axis: axis}, n.in, []string{n.im.names.New(out[0] + "_flat")})
+	if x == nil {
+		return nil
 	}
-	num, err := take(n, "num_outputs", len(n.p.Output))
-	if err != nil {
-		return err
+	y := n.emit(o, []*ir.Value{x}, []string{n.im.names.New(out[0] + "_rows")})
+	if y == nil {
+		return nil
 	}
-	shape := n.in[0].Type.Shape
-	if len(s.Split) == 0 {
-		if s.Axis < 0 || s.Axis >= len(shape) || shape[s.Axis] < 0 || num != len(n.p.Output) {
-			return fmt.Errorf("axis %d of %v cannot be split into %d", axis, n.in[0].Type, num)
-		}
-		each := (shape[s.Axis] + num - 1) / num
-		for left := shape[s.Axis]; left > 0; left -= each {
-			s.Split = append(s.Split, min(each, left))
-		}
-	}
-	n.in = n.in[:1]
+	n.emit(&op.Reshape{Shape: openShape(n.shape(), y.Type.Shape, y.Type.Elem)}, []*ir.Value{y}, out)
 	return nil
 }
 
-// upgradeAxes: Squeeze and Unsqueeze have axes as an attribute until opset 12, as an input from 13.
-func upgradeAxes(n *node, o op.Op) error {
-	axes, err := take(n, "axes", []int(nil))
-	if err != nil {
-		return err
+// splitRule works out the sizes of equal parts: the last is smaller if the axis does not divide (as of opset 18).
+func splitRule(n *node, o ir.Op) ir.Op {
+	s, rank := o.(*op.Split), len(n.shape())
+	k := len(n.p.Output)
+	num := k
+	if n.opset >= 18 {
+		num = take(n, "num_outputs", k)
 	}
-	if v, ok, err := n.intsParam(1, "axes"); err != nil {
-		return err
-	} else if ok {
-		axes = v
+	axis := []int{s.Axis}
+	if err := positive(axis, rank); err != nil {
+		n.failErr(err)
+		return nil
 	}
-	rank := len(n.in[0].Type.Shape)
-	if _, un := o.(*op.Unsqueeze); un {
-		rank += len(axes)
-	}
-	n.in = n.in[:1]
-	return op.SetAttr(o, "axes", n.positives(axes, rank))
-}
-
-func upgradeTranspose(n *node, o op.Op) error {
-	perm, err := take(n, "perm", []int(nil))
-	if len(perm) == 0 {
-		for i := range n.in[0].Type.Shape {
-			perm = append([]int{i}, perm...)
+	d := n.shape()[axis[0]]
+	switch {
+	case num != k:
+		n.fail("num_outputs %d: the node has %s", num, plural(k, "output", "outputs"))
+	case len(s.Split) == k:
+	case len(s.Split) > 0:
+		n.fail("split %v: want a size for each of the %s", s.Split, plural(k, "output", "outputs"))
+	case ir.IsSymbol(d):
+		n.fail("dimension %s must be known to split it into %d parts", ir.DimString(d), k)
+	case d%k != 0 && (n.opset < 18 || (d+k-1)/k*(k-1) > d):
+		n.fail("axis %d of %v cannot be split into %d equal parts", axis[0], n.in[0].Type, k)
+	default:
+		each := (d + k - 1) / k
+		for i := range k {
+			s.Split = append(s.Split, min(each, d-i*each))
 		}
 	}
-	o.(*op.Transpose).Perm = perm
-	return err
+	return s
 }
 
-// setInt puts an attribute back.
-func (n *node) setInt(name string, v int) {
-	n.attrs[name] = intAttr(name, v)
-	n.p.Attribute = replaceAttr(n.p.Attribute, n.attrs[name])
+// transposeRule: without perm the axes are reversed.
+func transposeRule(n *node, o ir.Op) ir.Op {
+	t := o.(*op.Transpose)
+	if len(t.Perm) == 0 {
+		t.Perm, _ = t.Order(len(n.shape())) // the default has no errors
+	}
+	return t
 }
 
-// specials are operators that become something else than the operator of their name, by domain and name.
-var specials = map[string]func(n *node) error{
-	".Constant":         constantNode,
-	".ConstantOfShape":  constantOfShape,
-	".QuantizeLinear":   quantizeLinear,
-	".DequantizeLinear": dequantizeLinear,
-
-	"onnx.brevitas.Quant":              quantNode,
-	"onnx.brevitas.IntQuant":           quantNode,
-	"qonnx.custom_op.general.Quant":    quantNode,
-	"qonnx.custom_op.general.IntQuant": quantNode,
-	"finn.custom_op.general.Quant":     quantNode,
-	"finn.custom_op.general.IntQuant":  quantNode,
-}
-
-func constantNode(n *node) error {
-	a := n.p.Attribute
-	if len(a) != 1 || len(n.p.Output) != 1 {
-		return fmt.Errorf("want one attribute and one output, got %d and %d", len(a), len(n.p.Output))
+// constantNode is Constant: no node in the IR.
+func constantNode(n *node) {
+	if !n.arity(0, 0) {
+		return
+	}
+	if len(n.p.Attribute) != 1 {
+		n.fail("want one attribute, the value, got %d", len(n.p.Attribute))
+		return
+	}
+	a := n.p.Attribute[0]
+	want := map[string]onnxpb.AttributeProto_AttributeType{
+		"value": onnxpb.AttributeProto_TENSOR, "value_float": onnxpb.AttributeProto_FLOAT, "value_int": onnxpb.AttributeProto_INT,
+		"value_floats": onnxpb.AttributeProto_FLOATS, "value_ints": onnxpb.AttributeProto_INTS,
+	}[a.GetName()]
+	if want == 0 {
+		n.fail("attribute %s is not supported, want value, value_float, value_floats, value_int or value_ints", a.GetName())
+		return
+	}
+	if a.GetType() != want {
+		n.fail("attribute %s: want type %v, got %v", a.GetName(), want, a.GetType())
+		return
 	}
 	var t *tensor.T
-	var err error
-	switch a[0].GetName() {
+	switch a.GetName() {
 	case "value":
-		t, err = decodeTensor(a[0].GetT(), n.im.dir)
+		t = n.tensorAttr(a)
 	case "value_float":
-		t = tensor.Floats([]int{}, a[0].GetF())
-	case "value_int":
-		t = tensor.Ints(tensor.I64, []int{}, a[0].GetI())
+		t = tensor.Floats([]int{}, a.GetF())
 	case "value_floats":
-		t = tensor.Floats([]int{len(a[0].Floats)}, a[0].Floats...)
+		t = tensor.New(tensor.F32, len(a.Floats))
+		copy(t.F, a.Floats)
+	case "value_int":
+		t = tensor.Ints(tensor.I64, []int{}, a.GetI())
 	case "value_ints":
-		t = tensor.Ints(tensor.I64, []int{len(a[0].Ints)}, a[0].Ints...)
-	default:
-		err = fmt.Errorf("attribute %q is not supported, want value, value_float(s) or value_int(s)", a[0].GetName())
+		t = tensor.New(tensor.I64, len(a.Ints))
+		copy(t.I, a.Ints)
 	}
-	if err == nil {
-		n.im.constant(n.p.Output[0], t)
-	}
-	return err
+	n.constants(t)
 }
 
-func constantOfShape(n *node) error {
-	if len(n.in) != 1 {
-		return fmt.Errorf("want 1 input, got %d", len(n.in))
-	}
-	shape, _, err := n.intsParam(0, "shape")
+// tensorAttr decodes an attribute that is a tensor.
+func (n *node) tensorAttr(a *onnxpb.AttributeProto) *tensor.T {
+	t, err := decodeTensor(a.GetT(), n.im.dir)
 	if err != nil {
-		return err
+		n.fail("attribute %s: %w", a.GetName(), err)
+		return nil
+	}
+	return t
+}
+
+// constants makes the only output a constant.
+func (n *node) constants(t *tensor.T) {
+	if names := n.outputs(1); !n.failed {
+		if err := noSymbols(t); err != nil {
+			n.failErr(err)
+			return
+		}
+		n.im.constant(names[0], t)
+	}
+}
+
+// constantOfShapeNode is computed at import: hardware has no use for a constant that it makes itself.
+func constantOfShapeNode(n *node) {
+	if !n.arity(1, 1) {
+		return
+	}
+	s := n.constInput(0, "shape")
+	if s == nil {
+		return
+	}
+	shape, err := intsOf(s)
+	if err != nil {
+		n.fail("input 0 (shape): %w", err)
+		return
 	}
 	v := tensor.Floats([]int{1}, 0)
 	if a := n.attrs["value"]; a != nil {
-		if v, err = decodeTensor(a.GetT(), n.im.dir); err != nil {
-			return err
+		delete(n.attrs, "value")
+		if v = n.tensorAttr(a); v == nil {
+			return
 		}
-	}
-	size := 1
-	for _, d := range shape {
-		if d < 0 || size > 1<<28/max(d, 1) {
-			return fmt.Errorf("shape %v: want known dims, and at most 2^28 elements", shape)
-		}
-		size *= d
 	}
 	if v.Len() != 1 {
-		return fmt.Errorf("value %v: want one element", v)
+		n.fail("attribute value: want one element, got %v", v)
+		return
+	}
+	for i, d := range shape {
+		if ir.IsSymbol(d) {
+			n.fail("dimension %s of the shape must be known", ir.DimString(d))
+		} else if d < 0 {
+			n.fail("input 0 (shape): dimension %d is %d, want 0 or more", i, d)
+		}
+	}
+	if n.failed || !n.noMoreAttrs() {
+		return
+	}
+	if size, ok := elements(shape); !ok || size > maxFold {
+		n.fail("shape %v: want at most %d elements", shape, maxFold)
+		return
 	}
 	t := tensor.New(v.Elem, shape...)
 	for i := range t.F {
@@ -465,6 +355,20 @@ func constantOfShape(n *node) error {
 	for i := range t.I {
 		t.I[i] = v.I[0]
 	}
-	n.im.constant(n.p.Output[0], t)
-	return nil
+	n.constants(t)
+}
+
+// shapeNode is a constant, too, since every value has a type: symbolic dimensions are handles in it.
+func shapeNode(n *node) {
+	if !n.arity(1, 1) {
+		return
+	}
+	o := op.ByName("Shape").New()
+	n.setAttrs(o)
+	if !n.noMoreAttrs() {
+		return
+	}
+	if names := n.outputs(1); !n.failed {
+		n.im.constant(names[0], o.(*op.Shape).Of(n.shape()))
+	}
 }

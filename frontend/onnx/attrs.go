@@ -1,0 +1,219 @@
+package onnx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"quern/frontend/onnx/onnxpb"
+	"quern/ir"
+	"quern/ir/op"
+	"quern/ir/tensor"
+)
+
+// param is an attribute of the IR that newer ONNX versions pass as an input: as of opset since it is input number input. An empty name
+// is an input that a rule takes care of.
+type param struct {
+	attr     string
+	input    int
+	since    int
+	required bool
+}
+
+// params is read by the importer and by the exporter.
+var params = map[string][]param{
+	"Clip":       {{"min", 1, 11, false}, {"max", 2, 11, false}},
+	"Dropout":    {{"", 1, 12, false}, {"", 2, 12, false}},
+	"Expand":     {{"shape", 1, 8, true}},
+	"Pad":        {{"pads", 1, 11, true}, {"value", 2, 11, false}, {"", 3, 18, false}},
+	"ReduceMax":  {{"axes", 1, 18, false}},
+	"ReduceMean": {{"axes", 1, 18, false}},
+	"ReduceMin":  {{"axes", 1, 18, false}},
+	"ReduceSum":  {{"axes", 1, 13, false}},
+	"Reshape":    {{"shape", 1, 5, true}},
+	"Slice":      {{"starts", 1, 10, true}, {"ends", 2, 10, true}, {"axes", 3, 10, false}, {"steps", 4, 10, false}},
+	"Split":      {{"split", 1, 13, false}},
+	"Squeeze":    {{"axes", 1, 13, false}},
+	"Tile":       {{"repeats", 1, 6, true}},
+	"Unsqueeze":  {{"axes", 1, 13, true}},
+}
+
+// findParam is the row of an attribute, nil if ONNX has it as an attribute in all versions.
+func findParam(opName, attr string) *param {
+	for i, p := range params[opName] {
+		if p.attr == attr {
+			return &params[opName][i]
+		}
+	}
+	return nil
+}
+
+// setAttrs sets the attributes of the file that the operator has under the same name. Others stay for the operator's rule.
+func (n *node) setAttrs(o ir.Op) {
+	r := rules[o.OpName()]
+	for _, a := range n.p.Attribute { // in the order of the file
+		name := a.GetName()
+		if n.attrs[name] == nil || slices.Contains(r.takes, name) || !hasAttr(o, name) {
+			continue
+		}
+		delete(n.attrs, name)
+		if p := findParam(o.OpName(), name); p != nil && n.opset >= p.since {
+			n.fail("attribute %s: it is input %d as of opset %d, the file has %d", name, p.input, p.since, n.opset)
+			continue
+		}
+		v, err := attrValue(a)
+		if err == nil {
+			err = op.SetAttr(o, name, v)
+		}
+		if err != nil {
+			n.failErr(err)
+		}
+	}
+}
+
+func hasAttr(o ir.Op, name string) bool {
+	return slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return a.Name == name })
+}
+
+// setParams moves inputs that are parameters into attributes and returns the inputs that are data.
+func (n *node) setParams(o ir.Op) []*ir.Value {
+	data := n.in
+	for _, p := range params[o.OpName()] {
+		data = data[:min(len(data), p.input)]
+		given := slices.ContainsFunc(n.p.Attribute, func(a *onnxpb.AttributeProto) bool { return a.GetName() == p.attr })
+		switch {
+		case p.attr == "":
+		case n.opset < p.since && p.required && !given:
+			n.fail("attribute %s is missing", p.attr)
+		case n.opset >= p.since && n.input(p.input) != nil:
+			n.setParam(o, p)
+		case n.opset >= p.since && p.required:
+			n.fail("input %d (%s) is missing", p.input, p.attr)
+		}
+	}
+	return data
+}
+
+func (n *node) setParam(o ir.Op, p param) {
+	t := n.constInput(p.input, p.attr)
+	if t == nil {
+		return
+	}
+	i := slices.IndexFunc(op.Attrs(o), func(a op.Attr) bool { return a.Name == p.attr })
+	var v any
+	var err error
+	switch op.Attrs(o)[i].Value.(type) {
+	case []int:
+		v, err = intsOf(t)
+	case float32:
+		v, err = scalarOf(t)
+	default:
+		panic("onnx: parameter " + p.attr + " of " + o.OpName())
+	}
+	if err == nil {
+		err = op.SetAttr(o, p.attr, v)
+	}
+	if err != nil {
+		n.fail("input %d (%s): %w", p.input, p.attr, err)
+	}
+}
+
+// scalarOf is the one number of a constant.
+func scalarOf(t *tensor.T) (float32, error) {
+	if t.Len() != 1 {
+		return 0, fmt.Errorf("want one number, got %v", t)
+	}
+	return float32(t.Float(0)), nil
+}
+
+// take removes an attribute that is not simply set and returns its value, or the default where it is not given.
+func take[T any](n *node, name string, def T) T {
+	a := n.attrs[name]
+	if a == nil {
+		return def
+	}
+	delete(n.attrs, name)
+	v, err := attrValue(a)
+	if err != nil {
+		n.failErr(err)
+		return def
+	}
+	if l, ok := v.([]int); ok && len(l) == 0 { // an empty list has no type in the file
+		return def
+	}
+	x, ok := v.(T)
+	if !ok {
+		n.fail("attribute %s: want %T, got %T", name, def, v)
+		return def
+	}
+	return x
+}
+
+// noMoreAttrs reports attributes that nothing took.
+func (n *node) noMoreAttrs(harmless ...string) bool {
+	var known []string
+	for _, a := range n.p.Attribute {
+		name := a.GetName()
+		if n.attrs[name] != nil && !slices.Contains(harmless, name) {
+			known = append(known, name)
+		}
+	}
+	if len(known) > 0 {
+		n.fail("attribute %s is not supported", strings.Join(known, ", "))
+	}
+	return !n.failed
+}
+
+// attrValue converts an attribute to the types that op.SetAttr takes.
+func attrValue(a *onnxpb.AttributeProto) (any, error) {
+	if a.GetRefAttrName() != "" {
+		return nil, fmt.Errorf("attribute %s: references to attributes of functions are not supported", a.GetName())
+	}
+	switch a.GetType() {
+	case onnxpb.AttributeProto_INT:
+		return int(a.GetI()), nil
+	case onnxpb.AttributeProto_FLOAT:
+		return a.GetF(), nil
+	case onnxpb.AttributeProto_STRING:
+		return string(a.GetS()), nil
+	case onnxpb.AttributeProto_INTS:
+		r := make([]int, len(a.Ints))
+		for i, x := range a.Ints {
+			r[i] = int(x)
+		}
+		return r, nil
+	case onnxpb.AttributeProto_FLOATS:
+		return slices.Clone(a.Floats), nil
+	}
+	return nil, fmt.Errorf("attribute %s: type %v is not supported", a.GetName(), a.GetType())
+}
+
+// The reverse, for the exporter.
+
+func intAttr(name string, v int) *onnxpb.AttributeProto {
+	i := int64(v)
+	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INT.Enum(), I: &i}
+}
+
+func boolAttr(name string, v bool) *onnxpb.AttributeProto {
+	if v {
+		return intAttr(name, 1)
+	}
+	return intAttr(name, 0)
+}
+
+func floatAttr(name string, v float32) *onnxpb.AttributeProto {
+	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOAT.Enum(), F: &v}
+}
+
+func stringAttr(name, v string) *onnxpb.AttributeProto {
+	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_STRING.Enum(), S: []byte(v)}
+}
+
+func intsAttr(name string, v []int) *onnxpb.AttributeProto {
+	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_INTS.Enum(), Ints: int64s(v)}
+}
+
+func floatsAttr(name string, v []float32) *onnxpb.AttributeProto {
+	return &onnxpb.AttributeProto{Name: &name, Type: onnxpb.AttributeProto_FLOATS.Enum(), Floats: v}
+}

@@ -1,0 +1,100 @@
+package onnx
+
+import (
+	"slices"
+
+	"quern/ir"
+	"quern/ir/op"
+)
+
+func convRule(n *node, o ir.Op) ir.Op {
+	c, w := o.(*op.Conv), n.in[1].Type
+	if len(w.Shape) < 3 {
+		n.fail("input 1 (weights): want 3 or 4 dims, got %v", w)
+		return nil
+	}
+	kernel := w.Shape[2:]
+	if k := take(n, "kernel_shape", kernel); !slices.Equal(k, kernel) {
+		n.fail("kernel_shape %v, but the weights are %v", k, w)
+		return nil
+	}
+	n.window(kernel, &c.Strides, &c.Dilations, &c.Pads)
+	return c
+}
+
+func poolRule(n *node, o ir.Op) ir.Op {
+	switch o := o.(type) {
+	case *op.MaxPool:
+		if s := take(n, "storage_order", 0); s != 0 {
+			n.fail("storage_order %d: want 0, rows first", s)
+		}
+		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
+			o.CeilMode = false
+		}
+	case *op.AveragePool:
+		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
+			o.CeilMode = false
+		}
+	}
+	return o
+}
+
+// window takes auto_pad and makes pads explicit; lists that say the default become empty. It reports whether auto_pad said the size of
+// the output, so that ceil_mode does not count: ceil(in / stride) for SAME, ceil((in - extent + 1) / stride), which is the size without
+// ceil_mode, for VALID.
+func (n *node) window(kernel []int, strides, dilations, pads *[]int) (sized bool) {
+	auto := take(n, "auto_pad", "NOTSET")
+	if auto != "NOTSET" && auto != "" && !allEqual(*pads, 0) {
+		n.fail("auto_pad %s together with pads %v: want one of them", auto, *pads)
+		return false
+	}
+	switch auto {
+	case "NOTSET", "":
+	case "VALID":
+		*pads, sized = nil, true
+	case "SAME_UPPER", "SAME_LOWER":
+		sized = true
+		*pads = n.samePads(kernel, *strides, *dilations, auto == "SAME_LOWER")
+	default:
+		n.fail("auto_pad %q: want NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+	}
+	if len(*strides) == len(kernel) && allEqual(*strides, 1) {
+		*strides = nil
+	}
+	if len(*dilations) == len(kernel) && allEqual(*dilations, 1) {
+		*dilations = nil
+	}
+	if len(*pads) == 2*len(kernel) && allEqual(*pads, 0) {
+		*pads = nil
+	}
+	return sized
+}
+
+// samePads are the pads for an output of ceil(in / stride): of an odd number, lower puts the larger half at the beginning.
+func (n *node) samePads(kernel, strides, dilations []int, lower bool) []int {
+	s, err := op.NewSpatial(kernel, strides, dilations, nil)
+	if err != nil {
+		n.failErr(err)
+		return nil
+	}
+	k, x := len(kernel), n.in[0].Type
+	if len(x.Shape) != k+2 {
+		n.fail("kernel %v needs an input of %d dims, got %v", kernel, k+2, x)
+		return nil
+	}
+	pads := make([]int, 2*k)
+	for i, d := range x.Shape[2:] {
+		if ir.IsSymbol(d) {
+			n.fail("auto_pad: spatial dimension %s must be known", ir.DimString(d))
+			return nil
+		}
+		out := (d + s.Stride[i] - 1) / s.Stride[i]
+		total := max(0, (out-1)*s.Stride[i]+s.Extent(i)-d)
+		begin := total / 2
+		if lower {
+			begin = total - begin
+		}
+		pads[i], pads[k+i] = begin, total-begin
+	}
+	return pads
+}
