@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -197,101 +195,6 @@ func testVectors(t testing.TB, p *hw.Program, in [][]*tensor.T) []hls.Vector {
 	return vs
 }
 
-// cc is a compiler with the flags that make warnings errors and undefined behaviour a trap.
-type cc struct {
-	name string
-	args []string
-}
-
-// compilers finds gcc and clang. Without them tests skip; with QUERN_REQUIRE_CC they fail.
-func compilers(t testing.TB) []cc {
-	t.Helper()
-	warn := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-pedantic", "-Wno-unknown-pragmas"}
-	var r []cc
-	for _, c := range []struct {
-		names []string
-		args  []string
-	}{
-		{[]string{"gcc"}, []string{"-std=c99", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"}},
-		{[]string{"clang", "clang-19", "clang-14"}, []string{"-std=c99", "-fsanitize=signed-integer-overflow,shift,bounds,integer-divide-by-zero", "-fsanitize-trap=all"}}, // all of undefined takes minutes
-		{[]string{"g++"}, []string{"-x", "c++", "-std=c++11"}},
-	} {
-		found := ""
-		for _, n := range c.names {
-			if path, err := exec.LookPath(n); err == nil && found == "" {
-				found = path
-			}
-		}
-		if found != "" {
-			r = append(r, cc{found, append(append([]string{}, warn...), c.args...)})
-		} else if os.Getenv("QUERN_REQUIRE_CC") != "" {
-			t.Fatalf("QUERN_REQUIRE_CC is set and there is no %s", c.names[0])
-		}
-	}
-	if len(r) == 0 {
-		t.Skip("no C compiler")
-	}
-	return r
-}
-
-// design is one emitted project of a batch.
-type design struct {
-	files []hls.File
-	want  string
-}
-
-// build compiles projects into one program each, but with one call of the compiler for all designs in a folder, and returns the
-// outputs of the testbenches joined.
-func build(t testing.TB, c cc, ds []design) (string, error) {
-	t.Helper()
-	dir := t.TempDir()
-	// One translation unit for all: each design's testbench becomes a function.
-	var all bytes.Buffer
-	for i, d := range ds {
-		sub := filepath.Join(dir, fmt.Sprintf("d%d", i))
-		if err := hls.WriteDir(sub, d.files); err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range d.files {
-			switch {
-			case f.Name == "tb.c":
-				tb := strings.Replace(string(f.Data), "int main(void)", fmt.Sprintf("int tb%d(void);\nint tb%d(void)", i, i), 1)
-				tb = strings.NewReplacer("tb_in0", fmt.Sprintf("tb_in0_%d", i), "tb_out0", fmt.Sprintf("tb_out0_%d", i), "TB_VECTORS", fmt.Sprintf("TB_VECTORS_%d", i), "vectors.h", fmt.Sprintf("d%d/vectors.h", i)).Replace(tb)
-				writeFile(t, filepath.Join(sub, f.Name), tb)
-			case f.Name == "vectors.h":
-				v := strings.NewReplacer("tb_in0", fmt.Sprintf("tb_in0_%d", i), "tb_out0", fmt.Sprintf("tb_out0_%d", i), "TB_VECTORS", fmt.Sprintf("TB_VECTORS_%d", i)).Replace(string(f.Data))
-				writeFile(t, filepath.Join(sub, f.Name), v)
-			case strings.HasSuffix(f.Name, ".c"):
-				writeFile(t, filepath.Join(sub, f.Name), strings.NewReplacer(`"weights.h"`, fmt.Sprintf(`"d%d/weights.h"`, i)).Replace(string(f.Data)))
-				fmt.Fprintf(&all, "#include \"d%d/%s\"\n", i, f.Name)
-			}
-		}
-		fmt.Fprintf(&all, "#include \"d%d/tb.c\"\n", i)
-	}
-	fmt.Fprintf(&all, "int main(void)\n{\n")
-	for i := range ds {
-		fmt.Fprintf(&all, "    if (tb%d()) return %d;\n", i, i%100+1)
-	}
-	fmt.Fprintf(&all, "    return 0;\n}\n")
-	writeFile(t, filepath.Join(dir, "all.c"), all.String())
-	exe := filepath.Join(dir, "all")
-	args := append(append([]string{}, c.args...), "-I"+dir, "-I"+filepath.Join(dir, "d0"), "-o", exe, filepath.Join(dir, "all.c"))
-	if out, err := exec.Command(c.name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", c.name, err, first(out, 3000))
-	}
-	out, err := exec.Command(exe).CombinedOutput()
-	return string(out), err
-}
-
-func first(b []byte, n int) []byte { return b[:min(n, len(b))] }
-
-func writeFile(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // TestRandomGraphs: float graph, calibration, random widths, file and back, simulator against interpreter, C against simulator.
 // QUERN_LONG is the number of graphs; without it there are a few.
 func TestRandomGraphs(t *testing.T) {
@@ -302,7 +205,7 @@ func TestRandomGraphs(t *testing.T) {
 			t.Fatalf("QUERN_LONG=%q: want a number of graphs", s)
 		}
 	}
-	var ds []design
+	var ds []project
 	var hist [2]int
 	for seed := range n {
 		r := rand.New(rand.NewPCG(uint64(seed), 1))
@@ -320,7 +223,7 @@ func TestRandomGraphs(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		ds = append(ds, design{files, fmt.Sprintf("PASS: %d values in %d vectors\n", len(vs)*p.Outputs[0].Len(), len(vs))})
+		ds = append(ds, newProject(files, len(vs)*p.Outputs[0].Len(), len(vs)))
 	}
 	t.Logf("simulator against interpreter, layer by layer: %d integers equal, %d one step apart", hist[0], hist[1])
 	if hist[0] < 100*hist[1] {
@@ -330,16 +233,14 @@ func TestRandomGraphs(t *testing.T) {
 	for _, c := range compilers(t) {
 		for i := 0; i < len(ds); i += 20 {
 			part := ds[i:min(i+20, len(ds))]
-			out, err := build(t, c, part)
+			out, err := runC(t, c.optimized(), part)
 			want := ""
 			for _, d := range part {
 				want += d.want
-				k := 0
-				fmt.Sscanf(d.want, "PASS: %d", &k)
-				values += k
+				values += d.n
 			}
 			if err != nil || out != want {
-				t.Fatalf("%s, graphs %d and on: %v\n%s", c.name, i, err, out)
+				t.Fatalf("%s, graphs %d and on: %v\n%s", c.path, i, err, out)
 			}
 		}
 	}
@@ -383,8 +284,9 @@ func TestNetworks(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range compilers(t) {
-				if out, err := build(t, c, []design{{files: files}}); err != nil || out != fmt.Sprintf("PASS: %d values in %d vectors\n", 10*len(vs), len(vs)) {
-					t.Errorf("%s, %s int-%d: %v\n%s", c.name, name, bits, err, out)
+				d := newProject(files, 10*len(vs), len(vs))
+				if out, err := runC(t, c.optimized(), []project{d}); err != nil || out != d.want {
+					t.Errorf("%s, %s int-%d: %v\n%s", c.path, name, bits, err, out)
 				}
 			}
 			t.Logf("%s int-%d: %d integers equal to the interpreter, %d one step apart; C equal to the simulator on %d values", name, bits, hist[0], hist[1], 10*len(vs))
@@ -404,14 +306,14 @@ func TestPlantedFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := compilers(t)[0]
-	if out, err := build(t, c, []design{{files: files}}); err != nil || !strings.HasPrefix(out, "PASS") {
+	if out, err := runC(t, c, []project{{files: files}}); err != nil || !strings.HasPrefix(out, "PASS") {
 		t.Fatalf("without a fault: %v\n%s", err, out)
 	}
 	for _, f := range []struct{ name, file, old, new string }{
 		{"rounding", "net.c", "q_rsh_half_even(", "q_rsh_floor("},
 		{"multiplier", "net.c", "v0 * ", "v0 * 2 * "},
 		{"lower clamp", "net.c", "= (int32_t)q_max(", "= 1 + (int32_t)q_max("},
-		{"accumulator", "net.c", "acc += ", "acc -= "},
+		{"accumulator", "net.c", "acc[p] += ", "acc[p] -= "},
 	} {
 		bad := make([]hls.File, len(files))
 		changed := false
@@ -428,7 +330,7 @@ func TestPlantedFaults(t *testing.T) {
 		}
 		quiet := c
 		quiet.args = []string{"-std=c99", "-O1", "-w"}
-		out, err := build(t, quiet, []design{{files: bad}})
+		out, err := runC(t, quiet, []project{{files: bad}})
 		if err == nil || !strings.Contains(out, "FAIL: output") {
 			t.Errorf("%s: the testbench did not notice: %v\n%s", f.name, err, out)
 		}

@@ -55,6 +55,12 @@ func over(label, name string, n int) loop {
 	return loop{label, variable{name, 0, n - 1}, n, 1}
 }
 
+// as is the same loop under another label: labels are unique in a function.
+func (l loop) as(label string) loop {
+	l.label = label
+	return l
+}
+
 // loops opens the loops that run more than once and returns how many blocks to close. With pipeline, the innermost starts an iteration
 // in every clock cycle.
 func (w *writer) loops(pipeline bool, ls ...loop) int {
@@ -72,6 +78,18 @@ func (w *writer) loops(pipeline bool, ls ...loop) int {
 	}
 	if pipeline && n > 0 {
 		w.raw("#pragma HLS PIPELINE II=1")
+	}
+	return n
+}
+
+// unrolled opens a loop all of whose iterations happen at once.
+func (w *writer) unrolled(l loop) int {
+	if l.n > maxUnroll {
+		panic(fmt.Sprintf("hls: unrolling a loop of %d iterations", l.n))
+	}
+	n := w.loops(false, l)
+	if n > 0 {
+		w.raw("#pragma HLS UNROLL")
 	}
 	return n
 }
@@ -101,6 +119,15 @@ func (a affine) plus(c int, v variable) affine {
 	if c != 0 {
 		a.c = append(a.c[:len(a.c):len(a.c)], c)
 		a.v = append(a.v[:len(a.v):len(a.v)], v)
+	}
+	return a
+}
+
+// add adds c*b.
+func (a affine) add(c int, b affine) affine {
+	a.k += c * b.k
+	for i, d := range b.c {
+		a = a.plus(c*d, b.v[i])
 	}
 	return a
 }

@@ -20,6 +20,7 @@ type Options struct {
 	Style   string   // "c99"; empty means that
 	Part    string   // device; empty: xc7z020clg400-1
 	ClockNS float64  // clock period in ns; 0: 10
+	Lanes   int      // most output channels that a Dot kernel sums at a time, each with a multiplier of its own; 0: 8
 	Vectors []Vector // what the testbench checks; at least one
 	Model   string   // name of the model, for headings
 	Version string   // of quern, for headings
@@ -33,6 +34,13 @@ type File struct {
 	Name string
 	Data []byte
 }
+
+// Limits of the tools: Vivado HLS refuses more than 1024 partitions of an array, and unrolling beyond a few dozen copies of a loop
+// body makes synthesis crawl.
+const (
+	maxPartitions = 1024
+	maxUnroll     = 64
+)
 
 // A style prints the design: the files that are synthesized.
 type style struct {
@@ -113,6 +121,12 @@ func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
 	if !(o.ClockNS > 0) || math.IsInf(o.ClockNS, 0) {
 		return nil, nil, fmt.Errorf("clock period %v ns: want a positive number", o.ClockNS)
 	}
+	if o.Lanes == 0 {
+		o.Lanes = 8
+	}
+	if o.Lanes < 1 || o.Lanes > maxUnroll {
+		return nil, nil, fmt.Errorf("%d lanes: want 1..%d", o.Lanes, maxUnroll)
+	}
 	if len(p.Outputs) == 0 {
 		return nil, nil, fmt.Errorf("program %s has no output", p.Name)
 	}
@@ -126,22 +140,22 @@ func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
 	}
 	e := &emitter{p: p, o: o, ids: newNames(), fn: map[*hw.Kernel]string{}, arr: map[*hw.Buffer]string{}}
 	if o.Top == "" {
-		e.o.Top = e.ids.pick(p.Name)
-	} else if got := e.ids.pick(o.Top); got != o.Top {
+		e.o.Top = e.ids.pick(p.Name, "")
+	} else if got := e.ids.pick(o.Top, ""); got != o.Top {
 		return nil, nil, fmt.Errorf("top function %q: want a C name that is not taken, for example %q", o.Top, got)
 	}
 	// All names share one space, so that no local name hides a global one.
-	for _, k := range p.Kernels {
-		e.fn[k] = e.ids.pick(e.o.Top + "_" + k.Name)
+	for i, k := range p.Kernels {
+		e.fn[k] = e.ids.pick(e.o.Top+"_"+short(k.Name, fmt.Sprint(k.Kind, i)), "")
 	}
 	for _, b := range p.Inputs {
-		e.in = append(e.in, e.ids.pick(b.Port.Name))
+		e.in = append(e.in, e.ids.param(b.Port.Name))
 	}
 	for _, b := range p.Outputs {
-		e.out = append(e.out, e.ids.pick(b.Port.Name))
+		e.out = append(e.out, e.ids.param(b.Port.Name))
 	}
 	for _, b := range p.Buffers {
-		e.arr[b] = e.ids.pick("b_" + b.Name)
+		e.arr[b] = e.ids.pick("b_"+short(b.Name, fmt.Sprint(b.ID)), "")
 	}
 	return e, st, nil
 }

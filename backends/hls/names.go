@@ -1,6 +1,8 @@
 package hls
 
 import (
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,7 +22,7 @@ const reserved = `
 	int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t intptr_t uintptr_t intmax_t uintmax_t size_t
 	int_least8_t int_least16_t int_least32_t int_least64_t uint_least8_t uint_least16_t uint_least32_t uint_least64_t
 	int_fast8_t int_fast16_t int_fast32_t int_fast64_t uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t
-	NULL EOF FILE BUFSIZ errno stdin stdout stderr printf linux unix i386 arm mips sparc main std
+	NULL EOF FILE BUFSIZ errno stdin stdout stderr printf linux unix i386 arm mips sparc main std TB_VECTORS
 	q_max q_min q_half q_rsh_floor q_rsh_half_up q_rsh_half_even q_rsh_half_away q_wrap
 	tb weights fixed vectors manifest README Makefile`
 
@@ -46,28 +48,51 @@ func newNames() *names {
 	return n
 }
 
-// pick makes an identifier out of any text: what is not a letter or digit of ASCII becomes an underscore, runs of them one (C++
-// reserves two), long names are cut to 48 (tools make file names of them), and a number follows where the name is taken.
-func (n *names) pick(want string) string {
-	var b strings.Builder
-	for _, r := range want {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
-			b.WriteRune(r)
-		default:
-			b.WriteByte('_')
-		}
-	}
-	id := strings.Join(strings.FieldsFunc(b.String(), func(r rune) bool { return r == '_' }), "_")
-	if id == "" || id[0] <= '9' {
-		id = "n" + id
-	}
-	id = strings.TrimSuffix(id[:min(len(id), 48)], "_")
+// locals are the variables inside kernels, beside numbered ones (v0, x1, i2). Nothing global has such a name; parameters of the top
+// function may, but for i.
+const locals = "x y v p c g o i acc oy ox ky kx iy ix"
+
+var numbered = regexp.MustCompile(`^[vxi][0-9]+$`)
+
+// longest is how long the identifiers can be, but for a number at the end: tools make file names of them.
+const longest = 48
+
+// pick makes an identifier out of any text and a suffix: what is not a letter or digit of ASCII becomes an underscore, runs of them one
+// (C++ reserves two), and a number follows where the name is taken.
+func (n *names) pick(want, suffix string) string {
+	return n.free(want, suffix, func(s string) bool { return slices.Contains(strings.Fields(locals), s) || numbered.MatchString(s) })
+}
+
+// param is pick for a parameter of the top function.
+func (n *names) param(want string) string {
+	return n.free(want, "", func(s string) bool { return s == "i" })
+}
+
+func (n *names) free(want, suffix string, bad func(string) bool) string {
+	id := identifier(want)
+	id = strings.TrimSuffix(id[:min(len(id), longest-len(suffix))], "_") + suffix
 	s := id
-	// Names of one or two characters are those of the locals inside kernels.
-	for i := 1; n.used[s] || len(s) <= 2; i++ {
+	for i := 1; n.used[s] || bad(s); i++ {
 		s = id + "_" + strconv.Itoa(i)
 	}
 	n.used[s] = true
 	return s
+}
+
+func identifier(s string) string {
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9')
+	}), "_")
+	if s == "" || s[0] <= '9' {
+		s = "n" + s
+	}
+	return s
+}
+
+// short is a name that people can read: converters join the names of all operators that they fused.
+func short(name, otherwise string) string {
+	if len(identifier(name)) > 28 {
+		return otherwise
+	}
+	return name
 }

@@ -4,82 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"quern/ir/hw"
 )
 
-// vectorsH prints the test vectors.
-func (e *emitter) vectorsH() []byte {
-	w := &writer{}
-	e.head(w, "vectors.h: inputs and the outputs that quern's simulator computed for them.")
-	w.guard(strings.ToUpper(e.o.Top) + "_VECTORS_H")
-	w.raw("#include <stdint.h>")
-	w.raw("")
-	w.raw("#define TB_VECTORS %d", len(e.o.Vectors))
-	print := func(name string, bufs []*hw.Buffer, data func(v Vector) [][]int64) {
-		for i, b := range bufs {
-			w.raw("")
-			w.line("static const %v %s%d[TB_VECTORS][%d] = {", storage(b.Range), name, i, b.Len())
-			w.depth++
-			for _, v := range e.o.Vectors {
-				w.line("{")
-				w.depth++
-				w.numbers([]int{b.Len()}, data(v)[i])
-				w.depth--
-				w.line("},")
-			}
-			w.depth--
-			w.line("};")
-		}
-	}
-	print("tb_in", e.p.Inputs, func(v Vector) [][]int64 { return v.In })
-	print("tb_out", e.p.Outputs, func(v Vector) [][]int64 { return v.Out })
-	w.raw("")
-	w.raw("#endif")
-	return w.Bytes()
-}
-
-// testbench compares every output value with the simulator's and stops at the first difference.
-func (e *emitter) testbench() []byte {
-	w := &writer{}
-	e.head(w, "tb.c: runs the vectors and exits with 1 at the first wrong value.")
-	w.raw("#include <stdio.h>")
-	w.raw("#include \"%s.h\"", e.o.Top)
-	w.raw("#include \"vectors.h\"")
-	w.raw("")
-	w.open("int main(void)")
-	w.line("long n = 0;")
-	for i, b := range e.p.Outputs {
-		w.line("static %v got%d[%d];", storage(b.Range), i, b.Len())
-	}
-	w.open("for (int t = 0; t < TB_VECTORS; t++)")
-	var args []string
-	for i := range e.p.Inputs {
-		args = append(args, fmt.Sprintf("tb_in%d[t]", i))
-	}
-	for i := range e.p.Outputs {
-		args = append(args, fmt.Sprintf("got%d", i))
-	}
-	w.line("%s(%s);", e.o.Top, strings.Join(args, ", "))
-	for i, b := range e.p.Outputs {
-		w.open("for (int i = 0; i < %d; i++, n++)", b.Len())
-		w.open("if (got%d[i] != tb_out%d[t][i])", i, i)
-		w.line("printf(\"FAIL: output %%s, vector %%d, index %%d: got %%lld, want %%lld\\n\", %s, t, i, (long long)got%d[i], (long long)tb_out%d[t][i]);", quote(b.Port.Name), i, i)
-		w.line("return 1;")
-		w.close(2)
-	}
-	w.close(1)
-	w.line("printf(\"PASS: %%ld values in %%d vectors\\n\", n, TB_VECTORS);")
-	w.line("return 0;")
-	w.close(1)
-	return w.Bytes()
-}
+// generator marks manifests as ours.
+const generator = "quern"
 
 func (e *emitter) makefile() []byte {
-	return fmt.Appendf(nil, `# make csim: builds the testbench with any C compiler and runs it.
+	return fmt.Appendf(nil, `# make csim: builds the testbench with any C compiler and runs it; make CC=clang csim with another one.
 CC ?= cc
 CFLAGS ?= -std=c99 -O2 -Wall -Wextra -Werror -Wconversion -Wno-unknown-pragmas
 
@@ -96,125 +29,113 @@ clean:
 }
 
 // tool is what differs between the scripts of the two tools.
-type tool struct{ name, script, open string }
+type tool struct{ name, command, script, solution string }
 
 var (
-	vitis  = tool{"Vitis HLS", "run_hls.tcl", "open_solution -flow_target vivado solution1"}
-	vivado = tool{"Vivado HLS", "run_vivado_hls.tcl", "open_solution solution1"}
+	vitis  = tool{"Vitis HLS", "vitis_hls", "run_hls.tcl", "open_solution -reset -flow_target vivado solution1"}
+	vivado = tool{"Vivado HLS", "vivado_hls", "run_vivado_hls.tcl", "open_solution -reset solution1"}
 )
 
+// tcl prints the script for a tool. Each step can be switched by a variable of the environment: those that take minutes are off.
 func (e *emitter) tcl(t tool) []byte {
-	cmd := "vitis_hls"
-	if t == vivado {
-		cmd = "vivado_hls"
-	}
-	return fmt.Appendf(nil, `# %[1]s: C simulation and synthesis. Run: %[2]s -f %[3]s
-# Set COSIM=1 or EXPORT=1 in the environment for C/RTL co-simulation and IP export.
+	return fmt.Appendf(nil, `# %[1]s: C simulation and synthesis, printed by quern.
+#
+#   %[2]s -f %[3]s
+#
+# CSIM, CSYNTH, COSIM (C/RTL co-simulation) and EXPORT (IP catalog) in the environment switch a step with 1 or 0.
+proc on {name default} {
+    if {[info exists ::env($name)]} { return $::env($name) }
+    return $default
+}
+
 open_project -reset prj_%[4]s
 set_top %[4]s
-add_files %[4]s.c
-add_files -tb tb.c
+add_files -cflags "-std=c99" %[4]s.c
+add_files -tb -cflags "-std=c99 -Wno-unknown-pragmas" tb.c
 %[5]s
 set_part {%[6]s}
 create_clock -period %[7]v -name default
-csim_design
-csynth_design
-if {[info exists ::env(COSIM)] && $::env(COSIM)} { cosim_design }
-if {[info exists ::env(EXPORT)] && $::env(EXPORT)} { export_design -format ip_catalog }
+if {[on CSIM 1]} { csim_design }
+if {[on CSYNTH 1]} { csynth_design }
+if {[on COSIM 0]} { cosim_design }
+if {[on EXPORT 0]} { export_design -format ip_catalog }
 exit
-`, t.name, cmd, t.script, e.o.Top, t.open, e.o.Part, e.o.ClockNS)
+`, t.name, t.command, t.script, e.o.Top, t.solution, e.o.Part, e.o.ClockNS)
 }
 
-func (e *emitter) readme() []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s in integers, printed by quern %s. `%s.c` computes the same bits as quern's simulator: `make csim` checks them\nwith any C compiler (%d vectors), `vitis_hls -f run_hls.tcl` or `vivado_hls -f run_vivado_hls.tcl` synthesizes.\n\n## Ports\n\n",
-		e.o.Top, e.model(), e.version(), e.o.Top, len(e.o.Vectors))
-	b.WriteString("| port | model's name | model's shape | layout here | type | scale | zero point | range | rounding |\n|---|---|---|---|---|---|---|---|---|\n")
-	for _, side := range []struct {
-		bufs []*hw.Buffer
-		ids  []string
-	}{{e.p.Inputs, e.in}, {e.p.Outputs, e.out}} {
-		for i, f := range side.bufs {
-			q := f.Port.Quant
-			scale := fmt.Sprint(q.Scale[0])
-			if len(q.Scale) > 1 {
-				scale = fmt.Sprint(q.Scale)
-			}
-			fmt.Fprintf(&b, "| %s | %s | %v | %v, axes %v | %v | %s | %d | %d..%d | %v |\n", side.ids[i], f.Port.Name, f.Port.Shape, f.Shape, f.Port.Perm, storage(f.Range), scale, q.Zero[0], f.Range.Lo, f.Range.Hi, q.Round)
-		}
-	}
-	b.WriteString("\nThe host converts: integer = clamp(round(real / scale) + zero point), real = (integer - zero point) * scale. Arrays are channels\nlast: axis i of the array is axis `axes[i]` of the model's tensor without its batch.\n\nEach array port is an AXI master (m_axi) whose address is set through the AXI-Lite slave `control`, which also starts the function.\nKernels run one after the other; all intermediate arrays are on the chip.\n\n## Kernels\n\n| function | kind | output | multiply-accumulates |\n|---|---|---|---|\n")
-	for _, k := range e.p.Kernels {
-		macs := 0
-		if k.Dot != nil {
-			macs = k.Dot.MACs()
-		}
-		fmt.Fprintf(&b, "| %s | %v | %v%v | %d |\n", e.fn[k], k.Kind, k.Out.Range, k.Out.Shape, macs)
-	}
-	return []byte(b.String())
-}
-
-// manifest names the model and the tool, and every file with its hash.
+// manifest describes the project for programs: names, widths, kernels, and every other file with its hash.
 func (e *emitter) manifest(files []File) []byte {
+	type port struct {
+		Name  string `json:"name"`  // of the parameter
+		Model string `json:"model"` // name in the model
+		Shape []int  `json:"shape"` // of the array, channels last
+		Type  string `json:"type"`
+		Lo    int64  `json:"lo"`
+		Hi    int64  `json:"hi"`
+	}
+	type kernel struct {
+		Name   string `json:"name"`
+		Node   string `json:"node"`
+		Kind   string `json:"kind"`
+		Shape  []int  `json:"shape"`
+		Bits   int    `json:"bits"`               // of an output element
+		Acc    int    `json:"acc_bits,omitempty"` // of the accumulator
+		Weight int    `json:"weight_bits,omitempty"`
+		MACs   int    `json:"macs,omitempty"`
+	}
 	type file struct {
 		Name   string `json:"name"`
 		SHA256 string `json:"sha256"`
 	}
 	m := struct {
-		Generator string  `json:"generator"`
-		Version   string  `json:"version"`
-		Model     string  `json:"model"`
-		Top       string  `json:"top"`
-		Style     string  `json:"style"`
-		Part      string  `json:"part"`
-		ClockNS   float64 `json:"clock_ns"`
-		Kernels   int     `json:"kernels"`
-		MACs      int     `json:"macs"`
-		Vectors   int     `json:"vectors"`
-		Files     []file  `json:"files"`
-	}{"quern", e.version(), e.model(), e.o.Top, e.o.Style, e.o.Part, e.o.ClockNS, len(e.p.Kernels), e.p.MACs(), len(e.o.Vectors), nil}
+		Generator string   `json:"generator"`
+		Version   string   `json:"version"`
+		Model     string   `json:"model"`
+		Top       string   `json:"top"`
+		Style     string   `json:"style"`
+		Part      string   `json:"part"`
+		ClockNS   float64  `json:"clock_ns"`
+		MACs      int      `json:"macs"`
+		Vectors   int      `json:"vectors"`
+		Program   string   `json:"program_sha256"` // of the program's text form
+		Inputs    []port   `json:"inputs"`
+		Outputs   []port   `json:"outputs"`
+		Kernels   []kernel `json:"kernels"`
+		Files     []file   `json:"files"`
+	}{Generator: generator, Version: e.version(), Model: e.model(), Top: e.o.Top, Style: e.o.Style, Part: e.o.Part, ClockNS: e.o.ClockNS,
+		MACs: e.p.MACs(), Vectors: len(e.o.Vectors), Program: fmt.Sprintf("%x", sha256.Sum256([]byte(e.p.String())))}
+	ports := func(bufs []*hw.Buffer, ids []string) (ps []port) {
+		for i, b := range bufs {
+			ps = append(ps, port{ids[i], b.Port.Name, b.Shape, storage(b.Range).String(), b.Range.Lo, b.Range.Hi})
+		}
+		return ps
+	}
+	m.Inputs, m.Outputs = ports(e.p.Inputs, e.in), ports(e.p.Outputs, e.out)
+	for _, k := range e.p.Kernels {
+		j := kernel{Name: e.fn[k], Node: k.Pos.String(), Kind: k.Kind.String(), Shape: k.Out.Shape, Bits: k.Out.Range.Bits()}
+		if k.Dot != nil {
+			j.Acc, j.Weight, j.MACs = accRange(k).Bits(), k.Dot.WeightRange().Bits(), k.Dot.MACs()
+		}
+		if k.Window != nil {
+			j.Acc = k.Window.Acc.Bits()
+		}
+		m.Kernels = append(m.Kernels, j)
+	}
 	for _, f := range files {
 		m.Files = append(m.Files, file{f.Name, fmt.Sprintf("%x", sha256.Sum256(f.Data))})
 	}
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		panic(err) // strings and numbers only
+		panic(err) // strings and finite numbers only
 	}
 	return append(b, '\n')
 }
 
-// WriteDir writes a project into a folder, which appears whole or not at all. A project of quern's that is there (it has a manifest) is
-// replaced; any other folder with something in it is refused.
-func WriteDir(dir string, files []File) error {
-	dir = filepath.Clean(dir)
-	old, err := os.ReadDir(dir)
-	if err != nil && !os.IsNotExist(err) {
-		return err
+// accRange is the range of the accumulators of all channels of a Dot kernel.
+func accRange(k *hw.Kernel) hw.Interval {
+	r := k.Dot.Acc[0]
+	for _, a := range k.Dot.Acc {
+		r = r.Union(a)
 	}
-	if len(old) > 0 {
-		m, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
-		if err != nil || !strings.Contains(string(m), `"generator": "quern"`) {
-			return fmt.Errorf("%s is not empty and was not made by quern (no manifest.json of ours): choose another folder", dir)
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "."+filepath.Base(dir)+".*.part")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp) // of no effect once renamed
-	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(tmp, f.Name), f.Data, 0o644); err != nil {
-			return err
-		}
-	}
-	if err := os.Chmod(tmp, 0o755); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
-	return os.Rename(tmp, dir)
+	return r
 }

@@ -55,7 +55,7 @@ func (e *emitter) step(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctyp
 	ra := k.Prog.Range(s.A)
 	a := fmt.Sprintf("v%d", s.A)
 	if s.Prim == hw.Lut {
-		t := e.table(e.fn[k]+fmt.Sprintf("_v%d", n), []int{len(s.Table)}, s.Table,
+		t := e.table(k, fmt.Sprintf("_v%d", n), []int{len(s.Table)}, s.Table,
 			fmt.Sprintf("table of v%d, from v%d = %d", n, s.A, s.Imm.V[0]))
 		return strings.NewReplacer("{t}", t.name, "{a}", a, "{i}", literal(s.Imm.V[0])).Replace(row.C), t.elem
 	}
@@ -97,6 +97,16 @@ func (e *emitter) immediate(k *hw.Kernel, n int, s *hw.Instr, at place) (string,
 	if s.Imm.By == hw.ByPixel {
 		word, index = "pixel", at.pixel
 	}
-	t := e.table(fmt.Sprintf("%s_v%d", e.fn[k], n), []int{len(s.Imm.V)}, s.Imm.V, fmt.Sprintf("%v of v%d, one for each %s", s.Prim, n, word))
+	t := e.table(k, fmt.Sprintf("_v%d", n), []int{len(s.Imm.V)}, s.Imm.V, fmt.Sprintf("%v of v%d, one for each %s", s.Prim, n, word))
 	return fmt.Sprintf("%s[%v]", t.name, index), t.elem
+}
+
+// needsIndex reports whether a program has numbers by channel or by pixel.
+func needsIndex(p *hw.Prog) bool {
+	for i := range p.Code {
+		if len(p.Code[i].Imm.V) > 1 {
+			return true
+		}
+	}
+	return false
 }

@@ -18,13 +18,13 @@ type table struct {
 	note string
 }
 
-// table adds a table under a name like want, with the smallest element type. Axes of size 1 are dropped, but for the first.
-func (e *emitter) table(want string, dims []int, v []int64, note string) *table {
+// table adds a table of a kernel, with the smallest element type. Axes of size 1 are dropped, but for the first.
+func (e *emitter) table(k *hw.Kernel, suffix string, dims []int, v []int64, note string) *table {
 	r := hw.Interval{Lo: v[0], Hi: v[0]}
 	for _, x := range v {
 		r.Lo, r.Hi = min(r.Lo, x), max(r.Hi, x)
 	}
-	t := &table{name: e.ids.pick(want), dims: dims[:1:1], v: v, elem: storage(r), note: fmt.Sprintf("%s; %v in %d..%d", note, r, r.Lo, r.Hi)}
+	t := &table{name: e.ids.pick(e.fn[k], suffix), dims: dims[:1:1], v: v, elem: storage(r), note: fmt.Sprintf("%s; %v in %d..%d", note, r, r.Lo, r.Hi)}
 	for _, d := range dims[1:] {
 		if d > 1 {
 			t.dims = append(t.dims, d)
@@ -64,24 +64,36 @@ func brackets(dims []int) string {
 	return s
 }
 
-// numbers prints a braced block for each index of all axes but the last, and lines of at most 120 columns.
+// numbers prints a braced block for each index of all axes but the last, on one line where it fits into 120 columns.
 func (w *writer) numbers(dims []int, v []int64) {
-	if len(dims) > 1 {
-		n := len(v) / dims[0]
-		for i := range dims[0] {
-			w.line("{")
-			w.depth++
-			w.numbers(dims[1:], v[i*n:(i+1)*n])
-			w.depth--
-			w.line("},")
+	if len(dims) == 1 {
+		for _, l := range wrapped(v, 120-4*w.depth) {
+			w.line("%s", l)
 		}
 		return
 	}
+	n := len(v) / dims[0]
+	for i := range dims[0] {
+		part := v[i*n : (i+1)*n]
+		if l := wrapped(part, 120-4*w.depth-3); len(dims) == 2 && len(l) == 1 {
+			w.line("{%s},", strings.TrimSuffix(l[0], ","))
+			continue
+		}
+		w.line("{")
+		w.depth++
+		w.numbers(dims[1:], part)
+		w.depth--
+		w.line("},")
+	}
+}
+
+// wrapped lists numbers, a comma after each, in lines of a width.
+func wrapped(v []int64, width int) (lines []string) {
 	var b strings.Builder
 	for _, x := range v {
 		s := literal(x) + ","
-		if b.Len() > 0 && 4*w.depth+b.Len()+1+len(s) > 120 {
-			w.line("%s", b.String())
+		if b.Len() > 0 && b.Len()+1+len(s) > width {
+			lines = append(lines, b.String())
 			b.Reset()
 		}
 		if b.Len() > 0 {
@@ -89,7 +101,7 @@ func (w *writer) numbers(dims []int, v []int64) {
 		}
 		b.WriteString(s)
 	}
-	w.line("%s", b.String())
+	return append(lines, b.String())
 }
 
 // head starts a C file: what it is, where it comes from, nothing that changes from run to run.

@@ -1,0 +1,108 @@
+package hls
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"quern/ir"
+	"quern/ir/hw"
+	"quern/ir/tensor"
+)
+
+// readme prints what the user of a project must know: the interface, how the host lays out and converts numbers, how to run.
+func (e *emitter) readme() []byte {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("# %s\n", e.o.Top)
+	p("%s as integers, printed by quern %s in the style %s.", code(e.model()), e.version(), e.o.Style)
+	p("`%s.c` computes the same bits as quern's simulator; the testbench checks that on %d vectors.\n", e.o.Top, len(e.o.Vectors))
+	p("## Run\n")
+	p("    make csim                                  # any C compiler; prints PASS, or the first wrong value and exits 1")
+	p("    vitis_hls -f run_hls.tcl                   # C simulation and synthesis for %s at %v ns", e.o.Part, e.o.ClockNS)
+	p("    vivado_hls -f run_vivado_hls.tcl           # the same in Vivado HLS up to 2020.1")
+	p("    COSIM=1 EXPORT=1 vitis_hls -f run_hls.tcl  # C/RTL co-simulation and an IP as well\n")
+	p("## Interface\n")
+	p("    %s\n", e.signature())
+	p("Every array is an AXI4 master (`m_axi`, bundles gmem0 and up) whose address is a register of the AXI4-Lite slave `control`, which")
+	p("also starts the function and tells when it is done. The function copies its inputs to block RAM, runs its kernels one after the")
+	p("other and copies the outputs back; all intermediate values stay on the chip. One call is one sample. For plain memories in place of")
+	p("the masters, change `m_axi` to `ap_memory` and drop the `s_axilite` lines of the arrays.\n")
+	for i, f := range e.p.Inputs {
+		e.portText(p, "Input", e.in[i], f)
+	}
+	for i, f := range e.p.Outputs {
+		e.portText(p, "Output", e.out[i], f)
+	}
+	p("## Kernels\n")
+	p("| function | from | kind | output | accumulator | weights | multiply-accumulates |")
+	p("|---|---|---|---|---|---|---|")
+	for _, k := range e.p.Kernels {
+		acc, weights, macs := "", "", ""
+		if k.Dot != nil {
+			acc, weights, macs = accRange(k).String(), k.Dot.WeightRange().String(), strconv.Itoa(k.Dot.MACs())
+		}
+		if k.Window != nil {
+			acc = k.Window.Acc.String()
+		}
+		p("| %s | %s | %v | %s %v | %s | %s | %s |", e.fn[k], code(k.Pos.String()), k.Kind, dims(k.Out.Shape), k.Out.Range, acc, weights, macs)
+	}
+	p("\n%d multiply-accumulates in one call. A type such as i21 is the narrowest signed one that holds the proved range (u: unsigned);", e.p.MACs())
+	p("the C uses the next stdint type, and the tools trim the rest. A convolution sums up to %d output channels at a time, each with a", e.o.Lanes)
+	p("multiplier of its own.")
+	return []byte(b.String())
+}
+
+var roundText = map[ir.Round]string{
+	ir.HalfEven: "to the nearest integer, ties to even",
+	ir.HalfUp:   "to the nearest integer, ties up",
+	ir.HalfAway: "to the nearest integer, ties away from zero",
+	ir.Floor:    "down, but a quotient within 2^-23 of itself beside an integer is that integer",
+}
+
+// portText describes one array of the interface.
+func (e *emitter) portText(p func(string, ...any), word, id string, f *hw.Buffer) {
+	q := f.Port.Quant
+	scale := strconv.FormatFloat(q.Scale[0], 'g', -1, 64)
+	p("### %s `%s`: %v[%d]\n", word, id, storage(f.Range), f.Len())
+	p("- The model's %s, shape %v without its batch; here %s, channels last.", code(f.Port.Name), f.Port.Shape, dims(f.Shape))
+	p("- Element %s of the model is at index `%v`.", subscripts(f.Port), portIndex(f.Port))
+	p("- Scale %s, zero point %d, integers %d..%d.", scale, q.Zero[0], q.Min, q.Max)
+	if word == "Input" {
+		p("- integer = clamp(round(real / scale) + zero point, %d, %d), in double; round %s.\n", q.Min, q.Max, roundText[q.Round])
+	} else {
+		p("- real = (integer - zero point) * scale.\n")
+	}
+}
+
+// axis is the name of an index of the model's tensor.
+func axis(i int) string { return fmt.Sprintf("a%d", i) }
+
+func subscripts(p *hw.Port) string {
+	if len(p.Shape) == 0 {
+		return "(a scalar)"
+	}
+	s := ""
+	for i := range p.Shape {
+		s += "[" + axis(i) + "]"
+	}
+	return "`" + s + "`"
+}
+
+// portIndex is the offset into the array of an element of the model's tensor.
+func portIndex(p *hw.Port) affine {
+	shape := make([]int, len(p.Perm))
+	for i, a := range p.Perm {
+		shape[i] = p.Shape[a]
+	}
+	index := affine{}
+	for i, stride := range tensor.Strides(shape) {
+		index = index.plus(stride, variable{axis(p.Perm[i]), 0, shape[i] - 1})
+	}
+	return index
+}
+
+// code is text for a Markdown code span inside a table.
+func code(s string) string {
+	return "`" + strings.NewReplacer("`", "'", "|", "/", "\n", " ").Replace(s) + "`"
+}
