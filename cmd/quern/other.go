@@ -24,6 +24,7 @@ var optCommand = &cli.Command{
 		&cli.StringFlag{Name: "passes", Usage: "names separated by commas, in the order to run", DefaultText: "all"},
 		&cli.StringFlag{Name: "disable", Usage: "names of passes not to run"},
 		&cli.StringFlag{Name: "dump", Usage: "folder for the IR after each pass that changed it"},
+		&cli.StringFlag{Name: "html", Usage: "one page with the IR after each pass"},
 		&cli.BoolFlag{Name: "short", Usage: "print long constants as digests"},
 		&cli.BoolFlag{Name: "list", Usage: "list the passes"},
 	},
@@ -42,7 +43,7 @@ var optCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		if err := passes.Run(g, &passes.Config{Dump: c.String("dump"), Disable: names(c.String("disable"))}, names(c.String("passes"))...); err != nil {
+		if err := passes.Run(g, &passes.Config{Dump: c.String("dump"), HTML: c.String("html"), Disable: names(c.String("disable"))}, names(c.String("passes"))...); err != nil {
 			return err
 		}
 		return irtext.Print(c.App.Writer, g, shortOption(c)...)
