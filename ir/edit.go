@@ -83,6 +83,15 @@ func (g *Graph) Remove(n *Node) {
 	g.Nodes = slices.Delete(g.Nodes, i, i+1)
 }
 
+// TakeOver lets the node that computes v compute the result of n instead, and removes n: a reader of v, the only one, that does no
+// more than v's node can do itself. The result keeps its name and type.
+func (g *Graph) TakeOver(v *Value, n *Node) {
+	r := n.Out[0]
+	v.Def.Out[slices.Index(v.Def.Out, v)] = r
+	r.Def = v.Def
+	g.Remove(n)
+}
+
 // InsertBefore puts a new node before another.
 func (g *Graph) InsertBefore(at, n *Node) {
 	i := slices.Index(g.Nodes, at)

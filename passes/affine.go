@@ -214,7 +214,7 @@ func foldBack(g *ir.Graph, names *ir.Names, n *ir.Node, f linear, x *ir.Value) b
 	if !l.close(g, names, l.n.In[0]) {
 		return false
 	}
-	takeOver(g, l.n, n)
+	g.TakeOver(x, n)
 	return true
 }
 
@@ -297,6 +297,6 @@ func scaleMatMul(g *ir.Graph, names *ir.Names, n *ir.Node) bool {
 		return false
 	}
 	m.In = []*ir.Value{m.In[0], instead(g, names, m.In[1], vector(w, t.Shape...))}
-	takeOver(g, m, n)
+	g.TakeOver(x, n)
 	return true
 }

@@ -69,15 +69,6 @@ func forward(g *ir.Graph, old, v *ir.Value) bool {
 	return changed
 }
 
-// takeOver makes p define the result of n, which reads that of p and does no more than p can do itself, and removes n.
-func takeOver(g *ir.Graph, p, n *ir.Node) {
-	p.Out = n.Out
-	for _, v := range p.Out {
-		v.Def = p
-	}
-	g.Remove(n)
-}
-
 // isReal reports whether a value is float32 without a Quant.
 func isReal(v *ir.Value) bool { return v != nil && !v.Type.IsQuant() && v.Type.Elem == tensor.F32 }
 

@@ -13,7 +13,7 @@ func (e *emitter) dot(w *writer, k *hw.Kernel) {
 	d := k.Dot
 	g := &d.Geometry
 	cg, og := g.C/d.Groups, g.OC/d.Groups // input and output channels of a group
-	all := accRange(k)
+	all := k.Dot.AccRange()
 	weights := make([]int64, len(d.Weights))
 	for i, v := range d.Weights {
 		weights[i] = int64(v)

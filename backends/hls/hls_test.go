@@ -197,7 +197,7 @@ func TestManifest(t *testing.T) {
 	if m.Generator != "quern" || m.Model != "tiny.onnx" || m.Version != "v0.0.0" || m.Top != "tiny" || m.MACs != p.MACs() || len(m.Kernels) != len(p.Kernels) {
 		t.Errorf("got %+v", m)
 	}
-	if k := m.Kernels[0]; k.Name != "tiny_conv" || k.Kind != "dot" || k.Acc != accRange(p.Kernels[0]).Bits() {
+	if k := m.Kernels[0]; k.Name != "tiny_conv" || k.Kind != "dot" || k.Acc != p.Kernels[0].Dot.AccRange().Bits() {
 		t.Errorf("got %+v", k)
 	}
 	if len(m.Files) != len(files)-1 {

@@ -114,7 +114,7 @@ func (e *emitter) manifest(files []File) []byte {
 	for _, k := range e.p.Kernels {
 		j := kernel{Name: e.fn[k], Node: k.Pos.String(), Kind: k.Kind.String(), Shape: k.Out.Shape, Bits: k.Out.Range.Bits()}
 		if k.Dot != nil {
-			j.Acc, j.Weight, j.MACs = accRange(k).Bits(), k.Dot.WeightRange().Bits(), k.Dot.MACs()
+			j.Acc, j.Weight, j.MACs = k.Dot.AccRange().Bits(), k.Dot.WeightRange().Bits(), k.Dot.MACs()
 		}
 		if k.Window != nil {
 			j.Acc = k.Window.Acc.Bits()
@@ -129,13 +129,4 @@ func (e *emitter) manifest(files []File) []byte {
 		panic(err) // strings and finite numbers only
 	}
 	return append(b, '\n')
-}
-
-// accRange is the range of the accumulators of all channels of a Dot kernel.
-func accRange(k *hw.Kernel) hw.Interval {
-	r := k.Dot.Acc[0]
-	for _, a := range k.Dot.Acc {
-		r = r.Union(a)
-	}
-	return r
 }

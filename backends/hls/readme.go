@@ -40,7 +40,7 @@ func (e *emitter) readme() []byte {
 	for _, k := range e.p.Kernels {
 		acc, weights, macs := "", "", ""
 		if k.Dot != nil {
-			acc, weights, macs = accRange(k).String(), k.Dot.WeightRange().String(), strconv.Itoa(k.Dot.MACs())
+			acc, weights, macs = k.Dot.AccRange().String(), k.Dot.WeightRange().String(), strconv.Itoa(k.Dot.MACs())
 		}
 		if k.Window != nil {
 			acc = k.Window.Acc.String()

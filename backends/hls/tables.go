@@ -1,8 +1,6 @@
 package hls
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -34,21 +32,9 @@ func (e *emitter) table(k *hw.Kernel, suffix string, dims []int, v []int64, note
 	return t
 }
 
-// digest names a list of numbers as the text form of package hw does: the first 12 hex digits of the SHA-256 of the numbers as
-// 64-bit little-endian integers.
-func digest(v []int64) string {
-	h := sha256.New()
-	var buf [8]byte
-	for _, x := range v {
-		binary.LittleEndian.PutUint64(buf[:], uint64(x))
-		h.Write(buf[:])
-	}
-	return fmt.Sprintf("#%x", h.Sum(nil)[:6])
-}
-
 // declare prints a constant array.
 func (w *writer) declare(t *table) {
-	w.line("/* %s; %d numbers %s */", comment(t.note), len(t.v), digest(t.v))
+	w.line("/* %s; %d numbers %s */", comment(t.note), len(t.v), hw.Digest(t.v))
 	w.line("static const %v %s%s = {", t.elem, t.name, brackets(t.dims))
 	w.depth++
 	w.numbers(t.dims, t.v)

@@ -10,17 +10,10 @@ import (
 
 // reals is the data of a constant as real numbers; the data itself if it is not quantized.
 func reals(v *ir.Value) *tensor.T {
-	q := v.Type.Quant
-	if q == nil {
-		return v.Const
+	if q := v.Type.Quant; q != nil {
+		return q.Reals(v.Const)
 	}
-	r := tensor.New(tensor.F32, v.Const.Shape...)
-	q.Channels(r.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.F[i] = q.Dequantize(v.Const.I[i], c)
-		}
-	})
-	return r
+	return v.Const
 }
 
 // round writes the reals of src, rounded to the grid of q, to dst: Dequantize of Quantize of each element. dst and src may be the
@@ -84,18 +77,11 @@ func Integers(v *ir.Value, t *tensor.T) (*tensor.T, error) {
 	if t.F == nil || len(t.Shape) != len(v.Type.Shape) {
 		return nil, fmt.Errorf("%%%s: want reals for %v, got %v", v.Name, v.Type, t)
 	}
-	r := tensor.New(v.Type.Elem, t.Shape...)
-	bad := -1
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.I[i] = q.Quantize(float64(t.F[i]), c)
-			if bad < 0 && q.Dequantize(r.I[i], c) != t.F[i] {
-				bad = i
-			}
+	r := q.Integers(v.Type.Elem, t)
+	for i, x := range q.Reals(r).F {
+		if x != t.F[i] {
+			return nil, fmt.Errorf("%%%s: element %d is %v, which is not on the grid of %v", v.Name, i, t.F[i], v.Type)
 		}
-	})
-	if bad >= 0 {
-		return nil, fmt.Errorf("%%%s: element %d is %v, which is not on the grid of %v", v.Name, bad, t.F[bad], v.Type)
 	}
 	return r, nil
 }

@@ -226,9 +226,6 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 	return s.outF, nil
 }
 
-// Inputs are the integers that the last RunFloat sent to the ports: the state's own memory.
-func (s *State) Inputs() [][]int64 { return s.in }
-
 // Buffer is a copy of a buffer as the last Run left it.
 func (s *State) Buffer(b *hw.Buffer) []int64 { return append([]int64(nil), s.bufs[b.ID]...) }
 
@@ -237,36 +234,12 @@ func (s *State) step(i int) {
 	k := st.k
 	out := s.bufs[k.Out.ID]
 	switch {
-	case k.Dot != nil:
-		g := &k.Dot.Geometry
+	case k.Dot != nil || k.Window != nil:
+		g := st.geometry()
 		x := s.fill(i, g)
 		for oy := range g.OH {
 			row := out[oy*g.OW*g.OC:][:g.OW*g.OC]
-			xs := x[oy*g.SH*st.pad.w*g.C:]
-			switch {
-			case st.dot != nil:
-				kernels.DotRow(st.dot, row, g.OC, xs, g.OW)
-			case st.deep != nil:
-				kernels.DepthwiseRow(st.deep, row, xs, g.OW)
-			default:
-				cg, mg := g.C/len(st.group), g.OC/len(st.group)
-				for q, d := range st.group {
-					kernels.DotRow(d, row[q*mg:], g.OC, xs[q*cg:], g.OW)
-				}
-			}
-			st.epi.run(s, row, oy*g.OW)
-		}
-	case k.Window != nil:
-		g := &k.Window.Geometry
-		x := s.fill(i, g)
-		for oy := range g.OH {
-			row := out[oy*g.OW*g.OC:][:g.OW*g.OC]
-			xs := x[oy*g.SH*st.pad.w*g.C:]
-			if k.Window.Reduce == hw.ReduceMax {
-				kernels.MaxRow(&st.win, row, xs, g.OW)
-			} else {
-				kernels.SumRow(&st.win, row, xs, g.OW)
-			}
+			st.reduce(g, row, x[oy*g.SH*st.pad.w*g.C:])
 			st.epi.run(s, row, oy*g.OW)
 		}
 	case k.Move != nil:
@@ -291,6 +264,25 @@ func (s *State) step(i int) {
 		}
 		st.epi.columns(s, len(out), 0)
 		copy(out, s.cols[k.Prog.Last()])
+	}
+}
+
+// reduce computes the accumulators of a row of output pixels; x starts at the window of the first.
+func (st *step) reduce(g *hw.Geometry, row []int64, x []int32) {
+	switch w := st.k.Window; {
+	case w != nil && w.Reduce == hw.ReduceMax:
+		kernels.MaxRow(&st.win, row, x, g.OW)
+	case w != nil:
+		kernels.SumRow(&st.win, row, x, g.OW)
+	case st.dot != nil:
+		kernels.DotRow(st.dot, row, g.OC, x, g.OW)
+	case st.deep != nil:
+		kernels.DepthwiseRow(st.deep, row, x, g.OW)
+	default:
+		cg, mg := g.C/len(st.group), g.OC/len(st.group)
+		for q, d := range st.group {
+			kernels.DotRow(d, row[q*mg:], g.OC, x[q*cg:], g.OW)
+		}
 	}
 }
 

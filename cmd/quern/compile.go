@@ -15,7 +15,6 @@ import (
 	"quern/frontend/data"
 	"quern/ir"
 	"quern/ir/hw"
-	"quern/passes/lower"
 )
 
 var compileCommand = &cli.Command{
@@ -47,10 +46,7 @@ var compileCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		if !isQuantized(g) {
-			return fmt.Errorf("%s is a float model: run quern quantize first", path)
-		}
-		low, err := lower.Lower(g, lower.Options{})
+		low, err := lowered(path, g)
 		if err != nil {
 			return err
 		}
@@ -117,11 +113,7 @@ func vectorInputs(c *cli.Context, g *ir.Graph, p *hw.Program) ([][][]int64, erro
 	if !c.IsSet("data") {
 		return randomInputs(p, n), nil
 	}
-	pre, err := preprocessing(c, g)
-	if err != nil {
-		return nil, err
-	}
-	d, err := dataset(c.String("data"), g, pre)
+	d, pre, err := openData(c, c.String("data"), g)
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func demoWidth(c *cli.Context, model string, stats *calib.Result, bits int, out 
 	if err != nil {
 		return nil, err
 	}
-	row := &demoRow{Bits: bits, HLS: filepath.Join(out, fmt.Sprintf("lenet_int%d", bits)), RoundTrip: lowerText(before.Prog) == lowerText(after.Prog), CSim: "no C compiler found"}
+	row := &demoRow{Bits: bits, HLS: filepath.Join(out, fmt.Sprintf("lenet_int%d", bits)), RoundTrip: before.Prog.String() == after.Prog.String(), CSim: "no C compiler found"}
 	if !row.RoundTrip {
 		return nil, fmt.Errorf("the program changed on its way through %s", file)
 	}

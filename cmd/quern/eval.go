@@ -52,11 +52,7 @@ var evalCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		p, err := preprocessing(c, g)
-		if err != nil {
-			return err
-		}
-		d, err := dataset(c.String("data"), g, p)
+		d, p, err := openData(c, c.String("data"), g)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,7 +60,6 @@ type backend struct {
 	name    string
 	outputs []*ir.Value
 	new     func() runner
-	prog    *hw.Program // sim only
 }
 
 // openBackend prepares a backend for a prepared graph. name "" means sim for a quantized model and interp for a float one.
@@ -154,7 +152,7 @@ func simBackend(g *ir.Graph) (*backend, error) {
 		}
 	}
 	order := outputOrder(g, low)
-	return &backend{name: "sim", outputs: g.Outputs, prog: low.Prog, new: func() runner {
+	return &backend{name: "sim", outputs: g.Outputs, new: func() runner {
 		s := m.NewState()
 		return func(in [][]float32) ([]*tensor.T, error) {
 			x := make([][]float32, len(at))
@@ -266,6 +264,24 @@ func dataset(path string, g *ir.Graph, p data.Preprocess) (*data.Dataset, error)
 	return d, nil
 }
 
+// openData is dataset with the preprocessing that flags and model say.
+func openData(c *cli.Context, path string, g *ir.Graph) (*data.Dataset, data.Preprocess, error) {
+	p, err := preprocessing(c, g)
+	if err != nil {
+		return nil, p, err
+	}
+	d, err := dataset(path, g, p)
+	return d, p, err
+}
+
+// lowered is the program of a prepared model, which must be quantized.
+func lowered(path string, g *ir.Graph) (*lower.Lowered, error) {
+	if !isQuantized(g) {
+		return nil, fmt.Errorf("%s is a float model: run quern quantize first", path)
+	}
+	return lower.Lower(g, lower.Options{})
+}
+
 // sample is the preprocessed sample i.
 func sample(d *data.Dataset, p data.Preprocess, i int) []float32 {
 	raw := make([]float32, tensor.Numel(d.Shape))
@@ -279,11 +295,4 @@ func sample(d *data.Dataset, p data.Preprocess, i int) []float32 {
 func setMeta(g *ir.Graph, p data.Preprocess) {
 	g.Meta = slices.DeleteFunc(g.Meta, func(kv [2]string) bool { return strings.HasPrefix(kv[0], "quern.") })
 	g.Meta = append(g.Meta, p.Meta()...)
-}
-
-// lowerText is the text of a program, for messages and dumps.
-func lowerText(p *hw.Program) string {
-	var b bytes.Buffer
-	_ = hw.Fprint(&b, p) // a Buffer does not fail
-	return b.String()
 }

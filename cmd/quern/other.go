@@ -15,7 +15,6 @@ import (
 	"quern/ir/irtext"
 	"quern/ir/tensor"
 	"quern/passes"
-	"quern/passes/lower"
 )
 
 var optCommand = &cli.Command{
@@ -85,14 +84,11 @@ var dumpCommand = &cli.Command{
 		if !c.Bool("hw") {
 			return irtext.Print(c.App.Writer, g, shortOption(c)...)
 		}
-		if !isQuantized(g) {
-			return fmt.Errorf("%s is a float model: run quern quantize first", path)
-		}
-		low, err := lower.Lower(g, lower.Options{})
+		low, err := lowered(path, g)
 		if err != nil {
 			return err
 		}
-		_, err = io.WriteString(c.App.Writer, lowerText(low.Prog))
+		_, err = io.WriteString(c.App.Writer, low.Prog.String())
 		return err
 	},
 }

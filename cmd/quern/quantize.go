@@ -23,7 +23,6 @@ import (
 	"quern/passes/quant"
 )
 
-// quantizeFlags choose a quantization; quantize and demo read them.
 var quantizeCommand = &cli.Command{
 	Name: "quantize", Usage: "calibrate a float model and quantize it to integers", ArgsUsage: "MODEL",
 	Flags: append([]cli.Flag{
@@ -68,11 +67,7 @@ var quantizeCommand = &cli.Command{
 		if isQuantized(g) {
 			return fmt.Errorf("%s is quantized already", path)
 		}
-		p, err := preprocessing(c, g)
-		if err != nil {
-			return err
-		}
-		d, err := dataset(c.String("calib"), g, p)
+		d, p, err := openData(c, c.String("calib"), g)
 		if err != nil {
 			return err
 		}
@@ -157,15 +152,12 @@ func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 		switch {
 		case method != nil:
 			m = *method
-		case slices.Contains(g.Inputs, v):
-			// pixels fill their range
+		case slices.Contains(g.Inputs, v), g.IsOutput(v):
+			// pixels fill their range, and clipped logits tie
 		case bits <= 6:
 			m = calib.Method{Name: "mse"}
 		case bits <= 8:
 			m = calib.Method{Name: "percentile", P: 99.99}
-		}
-		if g.IsOutput(v) && method == nil {
-			m = calib.Method{Name: "minmax"}
 		}
 		l := calib.Levels{Min: 0, Max: 1<<bits - 1}
 		if s.Min < 0 {

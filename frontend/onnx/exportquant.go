@@ -169,17 +169,13 @@ func (e *exporter) clip(from string, v *ir.Value) (string, error) {
 // have, are written as they are with a DequantizeLinear node.
 func (e *exporter) quantConstant(v *ir.Value, name string) error {
 	q, real := v.Type.Quant, e.realName(v)
-	t := tensor.New(tensor.F32, v.Const.Shape...)
+	t := q.Reals(v.Const)
 	bad := -1
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			x := v.Const.I[i]
-			t.F[i] = q.Dequantize(x, c)
-			if q.Quantize(float64(t.F[i]), c) != x && bad < 0 {
-				bad = i
-			}
+	for i, x := range q.Integers(v.Type.Elem, t).I {
+		if x != v.Const.I[i] && bad < 0 {
+			bad = i
 		}
-	})
+	}
 	if bad < 0 {
 		from, err := e.initializer(real+"_f", t)
 		if err != nil {

@@ -182,20 +182,12 @@ func (n *node) quantize(x *ir.Value, e tensor.Elem, q *ir.Quant, name string) *i
 
 // integers quantizes a constant.
 func integers(t *tensor.T, to ir.Type) (*tensor.T, error) {
-	r := tensor.New(to.Elem, t.Shape...)
-	bad := -1
-	to.Quant.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			if f := t.F[i]; f != f {
-				bad = i
-			}
-			r.I[i] = to.Quant.Quantize(float64(t.F[i]), c)
+	for i, f := range slices.Backward(t.F) {
+		if f != f {
+			return nil, fmt.Errorf("element %d is not a number", i)
 		}
-	})
-	if bad >= 0 {
-		return nil, fmt.Errorf("element %d is not a number", bad)
 	}
-	return r, nil
+	return to.Quant.Integers(to.Elem, t), nil
 }
 
 // keepQuant is the type of an operator's results if it reads quantized integers. The QDQ form has operators between QuantizeLinear and

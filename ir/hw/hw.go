@@ -84,6 +84,21 @@ type Kernel struct {
 	Prog *Prog
 }
 
+// ProgIn are the ranges of the inputs of Prog as its kernel proves them: for each input one interval, or one for each channel.
+func (k *Kernel) ProgIn() [][]Interval {
+	switch k.Kind {
+	case KDot:
+		return [][]Interval{k.Dot.Acc}
+	case KWindow:
+		return [][]Interval{{k.Window.Acc}}
+	}
+	var in [][]Interval
+	for _, b := range k.In {
+		in = append(in, []Interval{b.Range})
+	}
+	return in
+}
+
 // Geometry is a sliding window over an [H,W,C] input; a matrix product has H = 1, W rows and a 1x1 kernel.
 type Geometry struct {
 	H, W, C    int // input
@@ -112,6 +127,15 @@ type Dot struct {
 
 // MACs is the number of multiply-accumulates of one run.
 func (d *Dot) MACs() int { return d.OH * d.OW * d.OC * d.KH * d.KW * d.C / d.Groups }
+
+// AccRange is the range of the accumulators of all channels.
+func (d *Dot) AccRange() Interval {
+	r := d.Acc[0]
+	for _, a := range d.Acc {
+		r = r.Union(a)
+	}
+	return r
+}
 
 // WeightRange is the interval of the weights.
 func (d *Dot) WeightRange() Interval {

@@ -4,26 +4,20 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"strings"
 )
 
-// Fprint writes the text form. Constants appear as digests of all their numbers, so two programs with the same text are the same
-// program: this is what "byte for byte" is checked on.
-func Fprint(w io.Writer, p *Program) error {
-	_, err := io.WriteString(w, p.String())
-	return err
-}
-
+// String is the text form. Constants appear as digests of all their numbers, so two programs with the same text are the same program:
+// this is what "byte for byte" is checked on.
 func (p *Program) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "program %s\n", p.Name)
-	for _, io := range []struct {
+	for _, side := range []struct {
 		word string
 		bufs []*Buffer
 	}{{"input", p.Inputs}, {"output", p.Outputs}} {
-		for _, f := range io.bufs {
-			fmt.Fprintf(&b, "%s %v  // %q %v perm %v scale %v zero %v clamp %d..%d %v\n", io.word, f, f.Port.Name, f.Port.Shape, f.Port.Perm,
+		for _, f := range side.bufs {
+			fmt.Fprintf(&b, "%s %v  // %q %v perm %v scale %v zero %v clamp %d..%d %v\n", side.word, f, f.Port.Name, f.Port.Shape, f.Port.Perm,
 				f.Port.Quant.Scale[0], f.Port.Quant.Zero[0], f.Port.Quant.Min, f.Port.Quant.Max, f.Port.Quant.Round)
 		}
 	}
@@ -50,15 +44,12 @@ func (k *Kernel) String() string {
 	case k.Dot != nil:
 		d := k.Dot
 		b.WriteString(d.Geometry.text())
-		wr, all := d.WeightRange(), d.Acc[0]
-		for _, a := range d.Acc {
-			all = all.Union(a)
-		}
+		wr, all := d.WeightRange(), d.AccRange()
 		w := make([]int64, len(d.Weights))
 		for i, v := range d.Weights {
 			w[i] = int64(v)
 		}
-		fmt.Fprintf(&b, "    groups %d  weights %v %d %s  bias %s  acc %v in %d..%d\n", d.Groups, wr, len(w), digest(w), digest(d.Bias), all, all.Lo, all.Hi)
+		fmt.Fprintf(&b, "    groups %d  weights %v %d %s  bias %s  acc %v in %d..%d\n", d.Groups, wr, len(w), Digest(w), Digest(d.Bias), all, all.Lo, all.Hi)
 	case k.Window != nil:
 		b.WriteString(k.Window.Geometry.text())
 		fmt.Fprintf(&b, "    %v  acc %v\n", k.Window.Reduce, k.Window.Acc)
@@ -85,8 +76,8 @@ func (g *Geometry) text() string {
 		g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW, g.PadValue)
 }
 
-// digest names a list of numbers: the first 12 hex digits of its SHA-256.
-func digest(v []int64) string {
+// Digest names a list of numbers: the first 12 hex digits of its SHA-256.
+func Digest(v []int64) string {
 	h := sha256.New()
 	var buf [8]byte
 	for _, x := range v {

@@ -295,7 +295,7 @@ func (p *Prog) String() string {
 			b.WriteString(", " + s.Imm.String())
 		}
 		if s.Prim == Lut {
-			b.WriteString(", " + digest(s.Table))
+			b.WriteString(", " + Digest(s.Table))
 		}
 		b.WriteByte('\n')
 	}
@@ -321,5 +321,5 @@ func (v Vec) String() string {
 		return s + "]"
 	}
 	b := v.Bounds()
-	return fmt.Sprintf("%s%d: %d..%d %s]", s, len(v.V), b.Lo, b.Hi, digest(v.V))
+	return fmt.Sprintf("%s%d: %d..%d %s]", s, len(v.V), b.Lo, b.Hi, Digest(v.V))
 }

@@ -97,7 +97,6 @@ func (b *Buffer) checkPort() error {
 }
 
 func (k *Kernel) check() error {
-	var in [][]Interval
 	if (k.Dot != nil) != (k.Kind == KDot) || (k.Window != nil) != (k.Kind == KWindow) || (k.Move != nil) != (k.Kind == KMove) {
 		return errors.New("another kind of loop nest is set")
 	}
@@ -123,7 +122,6 @@ func (k *Kernel) check() error {
 		if !slices.Equal(want.Acc, d.Acc) {
 			return errors.New("accumulator ranges are not those of the weights")
 		}
-		in = [][]Interval{d.Acc}
 	case KWindow:
 		w := k.Window
 		if len(k.In) != 1 {
@@ -142,13 +140,11 @@ func (k *Kernel) check() error {
 		if want.Acc != w.Acc {
 			return fmt.Errorf("accumulator range %d..%d, want %d..%d", w.Acc.Lo, w.Acc.Hi, want.Acc.Lo, want.Acc.Hi)
 		}
-		in = [][]Interval{{w.Acc}}
 	case KMap:
 		for _, b := range k.In {
 			if !slices.Equal(b.Shape, k.Out.Shape) {
 				return fmt.Errorf("input %s has shape %v, want %v", b.Name, b.Shape, k.Out.Shape)
 			}
-			in = append(in, []Interval{b.Range})
 		}
 	case KMove:
 		return k.checkMove()
@@ -157,7 +153,7 @@ func (k *Kernel) check() error {
 		return errors.New("no program")
 	}
 	q := &Prog{Code: slices.Clone(k.Prog.Code)}
-	if err := q.Analyze(in); err != nil {
+	if err := q.Analyze(k.ProgIn()); err != nil {
 		return err
 	}
 	if !slices.Equal(q.In, k.Prog.In) {

@@ -183,10 +183,7 @@ func (l *lowerer) dot(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w *t
 	if err := d.Bound(in.Range); err != nil {
 		return err
 	}
-	all := d.Acc[0]
-	for _, a := range d.Acc {
-		all = all.Union(a)
-	}
+	all := d.AccRange()
 	p := hw.NewProg(all)
 	if n.Out[0].Type.IsQuant() {
 		q, err := outQuant(n.Out[0])
@@ -216,7 +213,7 @@ func bias(dst []int64, b *ir.Value, w *ir.Quant, sx float64) error {
 	}
 	real := b
 	if q != nil {
-		real = &ir.Value{Name: b.Name, Type: b.Type.Real(), Const: quant.Reals(b.Const, q)}
+		real = &ir.Value{Name: b.Name, Type: b.Type.Real(), Const: q.Reals(b.Const)}
 	}
 	v, err := quant.Bias(real, w, sx, b.Name)
 	if err == nil {

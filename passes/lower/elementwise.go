@@ -29,8 +29,8 @@ func requantRule(l *lowerer, n *ir.Node) error {
 	return l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: []*hw.Buffer{in}, Prog: p}, n.Out[0], in.Shape)
 }
 
-// operands are the buffers of an elementwise node's inputs, all in the shape of the result: broadcast ones are copied out, constants
-// become buffers only where they must.
+// operands are the buffers of an elementwise node's inputs, all in the shape of the result, nil for constants: broadcast ones are
+// copied out.
 func (l *lowerer) operands(n *ir.Node) ([]*hw.Buffer, error) {
 	shape, _ := layout(n.Out[0].Type.Shape)
 	var r []*hw.Buffer
@@ -57,6 +57,17 @@ func (l *lowerer) operands(n *ir.Node) ([]*hw.Buffer, error) {
 		r = append(r, b)
 	}
 	return r, nil
+}
+
+// variables are the operands that are not constant, and a program that has them as inputs.
+func variables(operands []*hw.Buffer) (in []*hw.Buffer, p *hw.Prog) {
+	p = hw.NewProg()
+	for _, b := range operands {
+		if b != nil {
+			in, p.In = append(in, b), append(p.In, b.Range)
+		}
+	}
+	return in, p
 }
 
 // constant is an operand's integers less the zero point as a vector by channel. It must be one number, or one for each channel.
@@ -122,30 +133,15 @@ func addRule(l *lowerer, n *ir.Node) error {
 			m[i] = -m[i]
 		}
 	}
-	for even := t > 0; even; {
-		for i := range m {
-			even = even && m[i]%2 == 0
-		}
-		if even {
-			for i := range m {
-				m[i] /= 2
-			}
-			t--
-		}
-		even = even && t > 0
+	common := halvings(m, int64(t))
+	for i := range m {
+		m[i] >>= common
 	}
-	var in []*hw.Buffer
-	var ranges []hw.Interval
-	for _, b := range bufs {
-		if b != nil {
-			in = append(in, b)
-			ranges = append(ranges, b.Range)
-		}
-	}
+	t -= int(common)
+	in, p := variables(bufs)
 	if len(in) == 0 {
 		return fmt.Errorf("all operands are constant")
 	}
-	p := hw.NewProg(ranges...)
 	sum, k := -1, 0
 	addend := hw.Scalar(0)
 	for i, v := range n.In {
@@ -191,25 +187,19 @@ func mulRule(l *lowerer, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
-	var in []*hw.Buffer
-	var ranges []hw.Interval
 	scale, width := 1.0, 0
-	for i, v := range n.In {
+	for _, v := range n.In {
 		s, _, err := inQuant(v)
 		if err != nil {
 			return err
 		}
 		scale *= s
 		width += hw.Interval{Lo: v.Type.Quant.Min, Hi: v.Type.Quant.Max}.Bits() + 1
-		if bufs[i] != nil {
-			in = append(in, bufs[i])
-			ranges = append(ranges, bufs[i].Range)
-		}
 	}
+	in, p := variables(bufs)
 	if len(in) == 0 {
 		return fmt.Errorf("both operands are constant")
 	}
-	p := hw.NewProg(ranges...)
 	v, k := -1, 0
 	var factor *hw.Vec
 	for i, x := range n.In {

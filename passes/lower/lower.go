@@ -15,6 +15,7 @@ import (
 	"quern/ir/hw"
 	"quern/ir/op"
 	"quern/ir/tensor"
+	"quern/passes/quant"
 )
 
 // Options of the lowering.
@@ -94,24 +95,15 @@ type lowerer struct {
 	flattened map[*ir.Node]bool // merged into the Gemm that reads it
 }
 
-// split finds the host's tail: nodes that are not for hardware, and all that follows them (a Softmax, the Quantize behind it in a QDQ
-// model). A layer there is an error: its work would silently run on the host.
+// split is the host's tail (quant.Tail). A layer there is an error: its work would silently run on the host.
 func (l *lowerer) split() (map[*ir.Node]bool, error) {
-	tail := map[*ir.Node]bool{}
+	tail := quant.Tail(l.g)
 	var errs []error
 	for _, n := range l.g.Nodes {
-		class := op.Of(n.Op).Class
-		if class == op.None {
-			tail[n] = true
-		}
-		for _, v := range n.In {
-			if v == nil || v.Def == nil || !tail[v.Def] || tail[n] {
-				continue
-			}
-			tail[n] = true
-			if class == op.MAC {
-				errs = append(errs, n.Errorf("input %%%s comes from %v (%s), which has no integer form", v.Name, v.Def.Pos, v.Def.Op.OpName()))
-			}
+		i := slices.IndexFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && tail[v.Def] })
+		if i >= 0 && op.Of(n.Op).Class == op.MAC {
+			v := n.In[i]
+			errs = append(errs, n.Errorf("input %%%s comes from %v (%s), which has no integer form", v.Name, v.Def.Pos, v.Def.Op.OpName()))
 		}
 	}
 	return tail, errors.Join(errs...)
@@ -186,7 +178,7 @@ func layout(shape []int) (dims, perm []int) {
 	return dims, perm
 }
 
-// buffer is the buffer of an input value; a quantized constant becomes a buffer that a Move fills.
+// buffer is the buffer of an input value, which must not be a constant.
 func (l *lowerer) buffer(v *ir.Value) (*hw.Buffer, error) {
 	if b := l.bufs[v]; b != nil {
 		return b, nil
@@ -196,17 +188,7 @@ func (l *lowerer) buffer(v *ir.Value) (*hw.Buffer, error) {
 
 // kernel adds a kernel with a finished program: analysis, simplification, the output buffer.
 func (l *lowerer) kernel(n *ir.Node, k *hw.Kernel, v *ir.Value, shape []int) error {
-	var in [][]hw.Interval
-	switch k.Kind {
-	case hw.KDot:
-		in = [][]hw.Interval{k.Dot.Acc}
-	case hw.KWindow:
-		in = [][]hw.Interval{{k.Window.Acc}}
-	default:
-		for _, b := range k.In {
-			in = append(in, []hw.Interval{b.Range})
-		}
-	}
+	in := k.ProgIn()
 	if err := k.Prog.Analyze(in); err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func offsets(shape []int, first int64) *tensor.T {
 	return t.Reshape(shape...)
 }
 
-// aligned is the buffer of an input on the grid of q: as it is, requantized, or filled with a constant.
+// aligned is the buffer of an input on the grid of q: as it is, or requantized.
 func (l *lowerer) aligned(n *ir.Node, v *ir.Value, q *ir.Quant) (*hw.Buffer, error) {
 	if v.Const != nil {
 		return nil, fmt.Errorf("input %%%s is a constant, want a value of the graph", v.Name)

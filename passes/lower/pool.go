@@ -10,8 +10,7 @@ import (
 
 // maxPoolRule: the maximum of integers is the integer of the maximum. Padding is the least value, so it never wins.
 func maxPoolRule(l *lowerer, n *ir.Node) error {
-	o := n.Op.(*op.MaxPool)
-	s, err := op.NewSpatial(o.KernelShape, o.Strides, o.Dilations, o.Pads)
+	s, err := n.Op.(*op.MaxPool).Spatial()
 	if err != nil {
 		return err
 	}
@@ -68,7 +67,7 @@ func (l *lowerer) rescale(n *ir.Node, p *hw.Prog, v, bits int) error {
 // that does not count, a last window cut off) the multiplier depends on the pixel.
 func averagePoolRule(l *lowerer, n *ir.Node) error {
 	o := n.Op.(*op.AveragePool)
-	s, err := op.NewSpatial(o.KernelShape, o.Strides, o.Dilations, o.Pads)
+	s, err := o.Spatial()
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package lower
 import (
 	"fmt"
 	"math"
+	"math/bits"
+	"slices"
 
 	"quern/ir"
 	"quern/ir/hw"
@@ -55,22 +57,13 @@ func newMultiplier(ratios []float64, bits int, by hw.By) multiplier {
 		}
 	}
 	// Common factors of two go: a single ratio of 3/4 is 3 >> 2.
-	for even := true; even; {
-		for i := range m {
-			even = even && m[i]%2 == 0 && t[i] > 0
+	common := halvings(m, slices.Min(t))
+	for i := range m {
+		k := common
+		if pow2 {
+			k = halvings(m[i:i+1], t[i])
 		}
-		for i := range m {
-			if even {
-				m[i], t[i] = m[i]/2, t[i]-1
-			}
-		}
-	}
-	if pow2 {
-		for i := range m {
-			for m[i]%2 == 0 && t[i] > 0 {
-				m[i], t[i] = m[i]/2, t[i]-1
-			}
-		}
+		m[i], t[i] = m[i]>>k, t[i]-k
 	}
 	vec := func(v []int64) hw.Vec {
 		x := hw.PerChannel(v)
@@ -78,6 +71,14 @@ func newMultiplier(ratios []float64, bits int, by hw.By) multiplier {
 		return x
 	}
 	return multiplier{vec(m), vec(t)}
+}
+
+// halvings is how often all numbers can be divided by two, up to a limit.
+func halvings(m []int64, limit int64) int64 {
+	for _, x := range m {
+		limit = min(limit, int64(bits.TrailingZeros64(uint64(x))))
+	}
+	return limit
 }
 
 // shiftFor is the shift at which a ratio becomes an integer of so many bits: inside 0..61.

@@ -5,7 +5,6 @@ import (
 
 	"quern/ir"
 	"quern/ir/op"
-	"quern/ir/tensor"
 )
 
 // Absorb turns the Quantize and Dequantize nodes of imported models into types. Readers of Dequantize read the quantized value itself
@@ -34,7 +33,7 @@ func Absorb(g *ir.Graph) error {
 		v, t := n.In[0], n.Out[0].Type
 		switch {
 		case v.Const != nil && !v.Type.IsQuant():
-			c := &ir.Value{Name: n.Out[0].Name, Type: t, Const: Integers(v.Const, t)}
+			c := &ir.Value{Name: n.Out[0].Name, Type: t, Const: t.Quant.Integers(t.Elem, v.Const)}
 			g.ReplaceUses(n.Out[0], c)
 			g.Remove(n)
 		case v.Def == nil || v.Type.IsQuant():
@@ -44,13 +43,7 @@ func Absorb(g *ir.Graph) error {
 				v = clone(g, v, names)
 				uses[n.In[0]]--
 			}
-			v.Type = t
-			uses[v] = uses[n.Out[0]]
-			g.ReplaceUses(n.Out[0], v)
-			if !g.IsOutput(v) {
-				v.Name, n.Out[0].Name = n.Out[0].Name, v.Name
-			}
-			g.Remove(n)
+			g.TakeOver(v, n)
 		}
 	}
 	return nil
@@ -69,27 +62,5 @@ func clone(g *ir.Graph, v *ir.Value, names *ir.Names) *ir.Value {
 		}
 	}
 	g.InsertAfter(n, k)
-	return r
-}
-
-// Integers quantizes a float tensor to a type with a Quant.
-func Integers(t *tensor.T, to ir.Type) *tensor.T {
-	r := tensor.New(to.Elem, t.Shape...)
-	to.Quant.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.I[i] = to.Quant.Quantize(float64(t.F[i]), c)
-		}
-	})
-	return r
-}
-
-// Reals are the float32 numbers that a quantized constant stands for.
-func Reals(t *tensor.T, q *ir.Quant) *tensor.T {
-	r := tensor.New(tensor.F32, t.Shape...)
-	q.Channels(t.Shape, func(c, lo, hi int) {
-		for i := lo; i < hi; i++ {
-			r.F[i] = q.Dequantize(t.I[i], c)
-		}
-	})
 	return r
 }

@@ -29,13 +29,8 @@ func FuseAct(g *ir.Graph) error {
 		if q.Min > q.Max {
 			continue
 		}
-		v.Type = ir.Type{Elem: t.Elem, Shape: v.Type.Shape, Quant: q}
-		uses[v] = uses[n.Out[0]]
-		g.ReplaceUses(n.Out[0], v)
-		if !g.IsOutput(v) {
-			v.Name, n.Out[0].Name = n.Out[0].Name, v.Name
-		}
-		g.Remove(n)
+		n.Out[0].Type.Quant = q
+		g.TakeOver(v, n)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func Propagate(g *ir.Graph) error {
 				t := ir.Type{Elem: n.Out[0].Type.Elem, Shape: v.Type.Shape, Quant: n.Out[0].Type.Quant.Clone()}
 				switch {
 				case v.Const != nil:
-					n.In[i] = &ir.Value{Name: names.New(v.Name), Type: t, Const: Integers(v.Const, t)}
+					n.In[i] = &ir.Value{Name: names.New(v.Name), Type: t, Const: t.Quant.Integers(t.Elem, v.Const)}
 				case v.Def == nil || uses[v] > 1:
 					k := &ir.Node{Op: &op.Quantize{}, In: []*ir.Value{v}, Pos: n.Pos}
 					k.Out = []*ir.Value{{Name: names.New(v.Name), Type: t, Def: k}}

@@ -91,33 +91,18 @@ func (q *quantizer) unsupported(tail map[*ir.Node]bool) error {
 		}
 		for _, v := range n.In {
 			if v != nil && v.Def != nil && tail[v.Def] {
-				errs = append(errs, n.Errorf("cannot be quantized: its input %%%s comes through an operator that has no integer form: %s", v.Name, blame(v.Def)))
+				errs = append(errs, n.Errorf("cannot be quantized: its input %%%s comes through an operator that has no integer form: %s", v.Name, blame(v.Def, tail)))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// blame finds the first float-only operator above a node.
-func blame(n *ir.Node) string {
+// blame finds a float-only operator at or above a node of the tail.
+func blame(n *ir.Node, tail map[*ir.Node]bool) string {
 	for op.Of(n.Op).Class != op.None {
-		next := n
-		for _, v := range n.In {
-			if v != nil && v.Def != nil && op.Of(v.Def.Op).Class == op.None {
-				next = v.Def
-			}
-		}
-		if next == n {
-			for _, v := range n.In {
-				if v != nil && v.Def != nil {
-					next = v.Def
-				}
-			}
-		}
-		if next == n {
-			break
-		}
-		n = next
+		i := slices.IndexFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && tail[v.Def] })
+		n = n.In[i].Def // a node of the tail without such an input is float-only itself
 	}
 	return fmt.Sprintf("%v (%s)", n.Pos, n.Op.OpName())
 }
@@ -251,6 +236,5 @@ func (q *quantizer) constant(n *ir.Node, i, bits int) {
 		lo, hi = min(lo, float64(x)), max(hi, float64(x))
 	}
 	e, t := q.c.activation(lo, hi, max(bits, 8))
-	to := ir.Type{Elem: e, Shape: v.Type.Shape, Quant: t}
-	n.In[i] = &ir.Value{Name: q.names.New(v.Name + "_q"), Type: to, Const: Integers(v.Const, to)}
+	n.In[i] = &ir.Value{Name: q.names.New(v.Name + "_q"), Type: ir.Type{Elem: e, Shape: v.Type.Shape, Quant: t}, Const: t.Integers(e, v.Const)}
 }

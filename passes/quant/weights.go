@@ -51,7 +51,7 @@ func (q *quantizer) weights(n *ir.Node, bits int) error {
 	}
 	if !w.Type.IsQuant() {
 		t := ir.Type{Elem: tensor.I(bits), Shape: w.Type.Shape, Quant: q.c.WeightQuant(w.Const, axis, bits)}
-		n.In[1] = &ir.Value{Name: q.names.New(w.Name + "_q"), Type: t, Const: Integers(w.Const, t)}
+		n.In[1] = &ir.Value{Name: q.names.New(w.Name + "_q"), Type: t, Const: t.Quant.Integers(t.Elem, w.Const)}
 	}
 	if len(n.In) > 2 && n.In[2] != nil {
 		return q.bias(n)
