@@ -154,10 +154,37 @@ func (n *node) constInput(i int, what string) *tensor.T {
 	case v == nil:
 		return nil
 	case v.Const == nil || v.Type.Quant != nil:
-		n.fail("input %d (%s): %q has to be a constant, but it is computed when the model runs", i, what, v.Name)
+		n.failErr(&NotConstant{Input: i, What: what, Value: v.Name})
 		return nil
 	}
 	return v.Const
+}
+
+// NotConstant is the problem of a parameter that is computed when the model runs. Where Value is a graph input, Options.Consts can give it.
+type NotConstant struct {
+	Input       int
+	What, Value string
+}
+
+func (e *NotConstant) Error() string {
+	return fmt.Sprintf("input %d (%s): %q has to be a constant, but it is computed when the model runs", e.Input, e.What, e.Value)
+}
+
+// NotConstants finds all of them in what Import returned, in the order of the nodes.
+func NotConstants(err error) []*NotConstant {
+	switch e := err.(type) {
+	case *NotConstant:
+		return []*NotConstant{e}
+	case interface{ Unwrap() error }:
+		return NotConstants(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var all []*NotConstant
+		for _, x := range e.Unwrap() {
+			all = append(all, NotConstants(x)...)
+		}
+		return all
+	}
+	return nil
 }
 
 // standard imports a node of an operator of op.Table.
