@@ -85,8 +85,8 @@ func surprises(cases []*confCase, list []*known, all bool) []string {
 	return out
 }
 
-// updateKnown is the list for what cases did. Lines that still hold stay, with their reason; a pattern stays if it holds for all that
-// it matches.
+// updateKnown is the list for what cases did. Lines that still hold stay, a pattern if it holds for all that it matches. Reasons that
+// begin with "because" are written by hand and stay, too; others become the message of today.
 func updateKnown(cases []*confCase, list []*known) []*known {
 	list = slices.DeleteFunc(slices.Clone(list), func(k *known) bool {
 		used := false
@@ -100,8 +100,11 @@ func updateKnown(cases []*confCase, list []*known) []*known {
 		return !used
 	})
 	for _, c := range cases {
-		if c.outcome != pass && findKnown(list, c.name) == nil {
+		switch k := findKnown(list, c.name); {
+		case c.outcome != pass && k == nil:
 			list = append(list, &known{name: c.name, outcome: c.outcome, reason: c.reason})
+		case c.outcome != pass && k.name == c.name && !strings.HasPrefix(k.reason, "because "):
+			k.reason = c.reason
 		}
 	}
 	slices.SortFunc(list, func(a, b *known) int { return strings.Compare(a.name, b.name) })

@@ -52,12 +52,12 @@ func findParam(opName, attr string) *param {
 func (n *node) setAttrs(o ir.Op) {
 	r := rules[o.OpName()]
 	for _, a := range n.p.Attribute { // in the order of the file
-		name := a.GetName()
+		name := n.attrName(a)
 		if n.attrs[name] == nil || slices.Contains(r.takes, name) || !hasAttr(o, name) {
 			continue
 		}
 		delete(n.attrs, name)
-		if p := findParam(o.OpName(), name); p != nil && n.opset >= p.since {
+		if p := findParam(o.OpName(), name); p != nil && n.isInput(*p) {
 			n.fail("attribute %s: it is input %d as of opset %d, the file has %d", name, p.input, p.since, n.opset)
 			continue
 		}
@@ -80,14 +80,14 @@ func (n *node) setParams(o ir.Op) []*ir.Value {
 	data := n.in
 	for _, p := range params[o.OpName()] {
 		data = data[:min(len(data), p.input)]
-		given := slices.ContainsFunc(n.p.Attribute, func(a *onnxpb.AttributeProto) bool { return a.GetName() == p.attr })
+		given := slices.ContainsFunc(n.p.Attribute, func(a *onnxpb.AttributeProto) bool { return n.attrName(a) == p.attr })
 		switch {
 		case p.attr == "":
-		case n.opset < p.since && p.required && !given:
+		case !n.isInput(p) && p.required && !given:
 			n.fail("attribute %s is missing", p.attr)
-		case n.opset >= p.since && n.input(p.input) != nil:
+		case n.isInput(p) && n.input(p.input) != nil:
 			n.setParam(o, p)
-		case n.opset >= p.since && p.required:
+		case n.isInput(p) && p.required:
 			n.fail("input %d (%s) is missing", p.input, p.attr)
 		}
 	}
@@ -153,7 +153,7 @@ func take[T any](n *node, name string, def T) T {
 func (n *node) noMoreAttrs(harmless ...string) bool {
 	var known []string
 	for _, a := range n.p.Attribute {
-		name := a.GetName()
+		name := n.attrName(a)
 		if n.attrs[name] != nil && !slices.Contains(harmless, name) {
 			known = append(known, name)
 		}

@@ -16,8 +16,8 @@ import (
 // TestErrors compares all messages of faulty models, in order.
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ name, model, want string }{
-		{"opset", "opset 6", `t.onnx: opset 6 is not supported; want 7 to 24`},
-		{"opset of the future", "opset 25", `t.onnx: opset 25 is not supported; want 7 to 24`},
+		{"opset", "opset 0", `t.onnx: opset 0 is not supported; want 1 to 24`},
+		{"opset of the future", "opset 25", `t.onnx: opset 25 is not supported; want 1 to 24`},
 		{"unknown operators, each once", `
 			opset 17
 			opset my.ops 3

@@ -2,7 +2,7 @@
 //
 //	g, err := onnx.Import("resnet8.onnx", onnx.Options{})
 //
-// The importer takes opsets 7 to 24, float models and two quantized forms: QuantizeLinear and DequantizeLinear, and the Quant nodes
+// The importer takes opsets 1 to 24, float models and two quantized forms: QuantizeLinear and DequantizeLinear, and the Quant nodes
 // of QONNX (Brevitas, FINN). It keeps the names of values and nodes and the order of nodes. What it changes:
 //
 //   - old forms of operators become the one form of the IR (upgrade.go);
@@ -31,7 +31,7 @@ import (
 
 // The opsets of the default domain that the importer knows.
 const (
-	minOpset = 7
+	minOpset = 1
 	maxOpset = 24
 )
 

@@ -52,16 +52,15 @@ func (n *node) builder() func(*node) {
 	switch {
 	case dom != "" || def == nil || def.Since == nil:
 		n.im.missing.add(n, "")
-	case n.opset < def.Since[0] && !slices.Contains(withoutBroadcast, name):
+	case n.opset < def.Since[0]:
 		n.im.missing.add(n, fmt.Sprintf("it exists as of opset %d", def.Since[0]))
+	case name == "Tile" && n.opset < 6:
+		return tile1
 	default:
 		return func(n *node) { n.standard(def) }
 	}
 	return nil
 }
-
-// withoutBroadcast are operators whose versions before the first in op.Table differ only in that all shapes have to be equal.
-var withoutBroadcast = []string{"Max", "Min", "Sum"}
 
 // builders are the operators that need more than a row in op.Table, by domain and name.
 var builders map[string]map[string]func(*node)
@@ -110,10 +109,14 @@ func (n *node) prepare() {
 		n.in = n.in[:len(n.in)-1]
 	}
 	for _, a := range n.p.Attribute {
-		if n.attrs[a.GetName()] != nil {
-			n.fail("attribute %s is given twice", a.GetName())
+		name := n.attrName(a)
+		if n.attrs[name] != nil {
+			n.fail("attribute %s is given twice", name)
 		}
-		n.attrs[a.GetName()] = a
+		n.attrs[name] = a
+	}
+	if n.opset < 6 && domain(n.p.GetDomain()) == "" {
+		delete(n.attrs, "consumed_inputs")
 	}
 	if len(n.p.Output) == 0 {
 		n.fail("it has no outputs")
@@ -189,7 +192,12 @@ func NotConstants(err error) []*NotConstant {
 
 // standard imports a node of an operator of op.Table.
 func (n *node) standard(def *op.Def) {
-	if !n.arity(def.MinIn, n.mostInputs(def)) {
+	most := n.mostInputs(def)
+	least := def.MinIn
+	if most >= 0 {
+		least = min(least, most)
+	}
+	if !n.arity(least, most) {
 		return
 	}
 	var o ir.Op = def.New()
@@ -221,7 +229,7 @@ func (n *node) standard(def *op.Def) {
 func (n *node) mostInputs(def *op.Def) int {
 	most := def.MaxIn
 	for _, p := range params[def.Name] {
-		if n.opset < p.since {
+		if !n.isInput(p) {
 			most = min(most, p.input)
 		}
 	}

@@ -30,22 +30,28 @@ func init() {
 		"AveragePool":        {needs: []string{"kernel_shape"}, run: poolRule},
 		"BatchNormalization": {harmless: []string{"momentum"}, run: batchNormRule},
 		"Cast":               {takes: []string{"to"}, needs: []string{"to"}, harmless: aboutFloat8, run: castRule},
-		"Concat":             {needs: []string{"axis"}},
+		"Concat":             {takes: []string{"axis"}, run: concatRule},
 		"Conv":               {run: convRule},
 		"Dropout":            {harmless: []string{"ratio", "seed"}, run: dropoutRule},
 		"Expand":             {run: expandRule},
+		"Gemm":               {run: gemmRule},
 		"LogSoftmax":         {takes: []string{"axis"}, run: softmaxRule},
 		"MaxPool":            {needs: []string{"kernel_shape"}, run: poolRule},
 		"Pad":                {run: padRule},
+		"PRelu":              {run: preluRule},
 		"ReduceMax":          {run: reduceRule},
 		"ReduceMean":         {run: reduceRule},
 		"ReduceMin":          {run: reduceRule},
 		"ReduceSum":          {run: reduceRule},
 		"Reshape":            {run: reshapeRule},
+		"Selu":               {takes: []string{"alpha", "gamma"}, run: seluRule},
 		"Slice":              {run: sliceRule},
 		"Softmax":            {takes: []string{"axis"}, run: softmaxRule},
 		"Split":              {run: splitRule},
 		"Transpose":          {run: transposeRule},
+	}
+	for _, name := range []string{"Add", "Div", "Mul", "Pow", "Sub"} {
+		rules[name] = rule{run: broadcastRule}
 	}
 }
 
@@ -54,6 +60,7 @@ func (n *node) shape() []int { return n.in[0].Type.Shape }
 
 // batchNormRule: spatial (until opset 8) must say per channel, training_mode (from 14) inference.
 func batchNormRule(n *node, o ir.Op) ir.Op {
+	n.isTest()
 	if n.opset < 9 {
 		if s := take(n, "spatial", 1); s != 1 {
 			n.fail("spatial %d: want 1, statistics per channel", s)
@@ -67,7 +74,16 @@ func batchNormRule(n *node, o ir.Op) ir.Op {
 
 // castRule: all floats are float32 here.
 func castRule(n *node, o ir.Op) ir.Op {
-	e, err := elemOf(int32(take(n, "to", 0)))
+	var to int
+	if n.opset < 6 {
+		to = castName(n)
+	} else {
+		to = take(n, "to", 0)
+	}
+	if n.failed {
+		return nil
+	}
+	e, err := elemOf(int32(to))
 	if err != nil {
 		n.fail("attribute to: %w", err)
 	}
@@ -75,6 +91,7 @@ func castRule(n *node, o ir.Op) ir.Op {
 }
 
 func dropoutRule(n *node, o ir.Op) ir.Op {
+	n.isTest()
 	if t := n.constInput(2, "training_mode"); t != nil && (t.Len() != 1 || t.Float(0) != 0) {
 		n.fail("input 2 (training_mode): want false, a model for inference")
 	}
