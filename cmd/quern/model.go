@@ -14,6 +14,7 @@ import (
 	"quern/backends/sim"
 	"quern/frontend/data"
 	"quern/frontend/onnx"
+	"quern/frontend/onnxgo"
 	"quern/ir"
 	"quern/ir/hw"
 	"quern/ir/irtext"
@@ -32,6 +33,20 @@ func readModel(path string) (*ir.Graph, error) {
 		return irtext.Parse(filepath.Base(path), src)
 	}
 	return onnx.Import(path, onnx.Options{})
+}
+
+var readerFlag = &cli.StringFlag{Name: "reader", Value: "quern", Usage: "what decodes an ONNX file: quern, or onnx-go to compare with"}
+
+// readModelWith reads a model with what --reader says.
+func readModelWith(c *cli.Context, path string) (*ir.Graph, error) {
+	switch r := c.String("reader"); r {
+	case "quern":
+		return readModel(path)
+	case "onnx-go":
+		return onnxgo.Import(path, onnx.Options{})
+	default:
+		return nil, usagef("--reader %q: want quern or onnx-go", r)
+	}
 }
 
 // isQuantized reports whether a prepared graph has quantized values.

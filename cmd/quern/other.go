@@ -26,6 +26,7 @@ var optCommand = &cli.Command{
 		&cli.StringFlag{Name: "html", Usage: "one page with the IR after each pass"},
 		&cli.BoolFlag{Name: "short", Usage: "print long constants as digests"},
 		&cli.BoolFlag{Name: "list", Usage: "list the passes"},
+		readerFlag,
 	},
 	Action: func(c *cli.Context) error {
 		if c.Bool("list") {
@@ -38,7 +39,7 @@ var optCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		g, err := readModel(path)
+		g, err := readModelWith(c, path)
 		if err != nil {
 			return err
 		}
@@ -66,13 +67,14 @@ var dumpCommand = &cli.Command{
 		&cli.BoolFlag{Name: "hw", Usage: "the hardware program of a quantized model"},
 		&cli.BoolFlag{Name: "prepared", Usage: "after the passes"},
 		&cli.BoolFlag{Name: "short", Usage: "print long constants as digests"},
+		readerFlag,
 	},
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
 		if err != nil {
 			return err
 		}
-		g, err := readModel(path)
+		g, err := readModelWith(c, path)
 		if err != nil {
 			return err
 		}

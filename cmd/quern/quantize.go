@@ -174,13 +174,13 @@ func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 
 var infoCommand = &cli.Command{
 	Name: "info", Usage: "operators, shapes, parameters, MACs, and what is not supported", ArgsUsage: "MODEL",
-	Flags: []cli.Flag{jsonFlag},
+	Flags: []cli.Flag{readerFlag, jsonFlag},
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
 		if err != nil {
 			return err
 		}
-		g, err := readModel(path)
+		g, err := readModelWith(c, path)
 		if err != nil {
 			return err
 		}

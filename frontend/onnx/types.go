@@ -145,6 +145,12 @@ func inputType(v *onnxpb.ValueInfoProto, sizes map[string]int) (ir.Type, error) 
 	return ir.Type{Elem: e, Shape: shape}, nil
 }
 
+// InputShape is the shape that an import gives to a graph input that is declared so.
+func InputShape(v *onnxpb.ValueInfoProto, o Options) ([]int, error) {
+	t, err := inputType(v, o.Dims)
+	return t.Shape, err
+}
+
 func tensorType(t *onnxpb.TypeProto) (*onnxpb.TypeProto_Tensor, error) {
 	switch v := t.GetValue().(type) {
 	case *onnxpb.TypeProto_TensorType:
