@@ -31,6 +31,7 @@ var params = map[string][]param{
 	"ReduceMin":  {{"axes", 1, 18, false}},
 	"ReduceSum":  {{"axes", 1, 13, false}},
 	"Reshape":    {{"shape", 1, 5, true}},
+	"Resize":     {{"roi", 1, 11, false}, {"scales", 2, 11, false}, {"sizes", 3, 11, false}},
 	"Slice":      {{"starts", 1, 10, true}, {"ends", 2, 10, true}, {"axes", 3, 10, false}, {"steps", 4, 10, false}},
 	"Split":      {{"split", 1, 13, false}},
 	"Squeeze":    {{"axes", 1, 13, false}},

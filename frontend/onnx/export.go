@@ -88,6 +88,8 @@ func opsetFor(o ir.Op) int {
 		if o.AllowZero {
 			return 14
 		}
+	case *op.Resize:
+		return resizeOpset(o)
 	case *op.Shape:
 		if slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return !a.Default }) {
 			return 15
@@ -274,6 +276,8 @@ func paramTensor(n *ir.Node, a op.Attr, p *param) (*tensor.T, error) {
 		t := tensor.New(tensor.I64, len(x))
 		copy(t.I, int64s(x))
 		return t, nil
+	case []float32:
+		return paramList(x), nil
 	case float32:
 		if a.Default {
 			return nil, nil
@@ -309,6 +313,9 @@ func exportAttr(o ir.Op, a op.Attr) (*onnxpb.AttributeProto, error) {
 	case float32:
 		return floatAttr(a.Name, x), nil
 	case string:
+		if _, ok := o.(*op.Resize); ok && a.Default {
+			return nil, nil
+		}
 		if _, ok := o.(*op.Cast); !ok {
 			return stringAttr(a.Name, x), nil
 		}

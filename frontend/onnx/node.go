@@ -71,6 +71,7 @@ func init() { // these functions lead back to the table
 		"": {
 			"Constant": constantNode, "ConstantOfShape": constantOfShapeNode, "Shape": shapeNode,
 			"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear,
+			"Resize": resizeNode, "Upsample": resizeNode,
 		},
 		// the same as the standard ones, for more types at lower opsets
 		"com.microsoft": {"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear},

@@ -32,6 +32,7 @@ func init() {
 		"Cast":               {takes: []string{"to"}, needs: []string{"to"}, harmless: aboutFloat8, run: castRule},
 		"Concat":             {takes: []string{"axis"}, run: concatRule},
 		"Conv":               {run: convRule},
+		"ConvTranspose":      {run: convTransposeRule},
 		"Dropout":            {harmless: []string{"ratio", "seed"}, run: dropoutRule},
 		"Expand":             {run: expandRule},
 		"Gemm":               {run: gemmRule},
