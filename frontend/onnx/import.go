@@ -2,15 +2,17 @@
 //
 //	g, err := onnx.Import("resnet8.onnx", onnx.Options{})
 //
-// The importer takes opsets 1 to 24, float models and two quantized forms: QuantizeLinear and DequantizeLinear, and the Quant nodes
-// of QONNX (Brevitas, FINN). It keeps the names of values and nodes and the order of nodes. What it changes:
+// The importer takes opsets 1 to 24, float models and three quantized forms: QuantizeLinear and DequantizeLinear (QDQ), operators on
+// integers such as QLinearConv (QOperator), and the Quant nodes of QONNX (Brevitas, FINN). It keeps the names of values and nodes and
+// the order of nodes. What it changes:
 //
 //   - old forms of operators become the one form of the IR (upgrade.go);
 //   - a node that has only constants as inputs is computed at once, and so is Shape, as every value has a type: the chains of Shape,
 //     Gather, Concat that exporters write vanish, with symbolic dimensions passed through (see ir.Symbol);
 //   - float16, bfloat16 and double become float32;
 //   - QuantizeLinear is a Quantize node whose result has the Quant, DequantizeLinear a Dequantize node; a QONNX Quant node is both. Of a
-//     constant they are a constant of integers and a Dequantize node.
+//     constant they are a constant of integers and a Dequantize node. An operator of the QOperator form becomes the operator over reals
+//     between Dequantize and Quantize nodes.
 //
 // All problems of a file are reported together, each with the position of its node. What a failed node would have computed is taken as
 // unknown, so that one problem is one message.
@@ -60,7 +62,7 @@ func FromProto(m *onnxpb.ModelProto, file string, o Options) (*ir.Graph, error) 
 func fromProto(m *onnxpb.ModelProto, file, dir string, o Options) (*ir.Graph, error) {
 	im := &importer{
 		g: &ir.Graph{}, file: file, dir: dir, o: o, opsets: map[string]int{}, vals: map[string]*ir.Value{}, bad: map[string]bool{},
-		reads: map[string]int{}, defined: map[string]string{},
+		reads: map[string]int{}, defined: map[string]string{}, reals: map[*ir.Value]*ir.Value{}, quantized: map[*ir.Value][]*ir.Value{},
 	}
 	if err := im.header(m); err != nil {
 		return nil, err
@@ -89,7 +91,10 @@ type importer struct {
 	defined map[string]string    // what defines a name
 	names   *ir.Names            // of the file, and those made up beside
 	missing missing              // operators that are not supported
-	errs    []error
+
+	reals     map[*ir.Value]*ir.Value   // Dequantize results of values, for operators of the QOperator form
+	quantized map[*ir.Value][]*ir.Value // constants of integers as quantized ones
+	errs      []error
 }
 
 // fail notes a problem of the file as a whole.
@@ -265,6 +270,9 @@ func (im *importer) outputs(p *onnxpb.GraphProto) {
 		default:
 			if err := checkOutput(o, v); err != nil {
 				im.fail("graph output %q: %w", name, err)
+			}
+			if r := im.reals[v]; r != nil && r.Name == name { // the interface has the integers under this name
+				r.Name, v.Name = v.Name, name
 			}
 			im.g.Outputs = append(im.g.Outputs, v)
 		}

@@ -77,9 +77,8 @@ func init() {
 			"ConcatFromSequence Optional OptionalGetElement OptionalHasElement"},
 		{"random numbers", "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli"},
 		{"the shape of the result depends on data", "NonZero NonMaxSuppression Unique Compress"},
-		{"export the model in the form with QuantizeLinear and DequantizeLinear (QDQ)", "QLinearConv QLinearMatMul QLinearAdd QLinearMul " +
-			"QLinearAveragePool QLinearGlobalAveragePool QLinearSoftmax QLinearSigmoid QLinearLeakyRelu QLinearConcat QGemm ConvInteger " +
-			"MatMulInteger DynamicQuantizeLinear DynamicQuantizeMatMul MatMulIntegerToFloat"},
+		{"export the model in the form with QuantizeLinear and DequantizeLinear (QDQ)", "ConvInteger MatMulInteger DynamicQuantizeLinear " +
+			"DynamicQuantizeMatMul MatMulIntegerToFloat QAttention QLinearReduceMean QLinearWhere"},
 	} {
 		for _, name := range strings.Fields(f.names) {
 			whyMissing[name] = f.why

@@ -77,6 +77,12 @@ func init() { // these functions lead back to the table
 		"com.microsoft": {"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear},
 		"onnx.brevitas": quant, "qonnx.custom_op.general": quant, "finn.custom_op.general": quant,
 	}
+	for name := range qlinears {
+		builders["com.microsoft"][name] = qlinearNode
+	}
+	for _, name := range []string{"QLinearConv", "QLinearMatMul"} {
+		builders[""][name] = qlinearNode
+	}
 }
 
 func (n *node) fail(format string, args ...any) {

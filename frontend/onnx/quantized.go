@@ -60,25 +60,62 @@ func dequantizeLinear(n *node) {
 	if q == nil || !n.noMoreAttrs() {
 		return
 	}
-	switch {
-	case x.Type.Quant != nil:
-		if was := x.Type.Quant; !sameReals(was, q) {
-			n.fail("scale and zero point differ from those that %q was quantized with", x.Name)
-		}
-	case x.Const != nil:
-		name := x.Name
-		if n.im.reads[name] > 1 {
-			name = n.im.names.New(name)
-		}
-		x = &ir.Value{Name: name, Type: ir.Type{Elem: x.Type.Elem, Shape: x.Type.Shape, Quant: q}, Const: x.Const}
-	case x.Def != nil:
-		n.fail("input 0: %q is computed with plain integers; want what QuantizeLinear made, a constant or a graph input", x.Name)
-	case n.im.g.Uses(x) > 0:
-		n.fail("input 0: the graph input %q is read as plain integers by another node before", x.Name)
-	default:
-		x.Type.Quant = q
+	if x := n.integers(0, q); x != nil {
+		n.emit(&op.Dequantize{}, []*ir.Value{x}, n.outputs(1))
 	}
-	n.emit(&op.Dequantize{}, []*ir.Value{x}, n.outputs(1))
+}
+
+// integers is input i as a quantized value: one that is quantized like that already, a constant, or a graph input, also behind nodes
+// that only move its elements.
+func (n *node) integers(i int, q *ir.Quant) *ir.Value {
+	x := n.in[i]
+	if was := x.Type.Quant; was != nil {
+		if !sameReals(was, q) {
+			n.fail("scale and zero point differ from those that %q was quantized with", x.Name)
+			return nil
+		}
+		return x
+	}
+	if x.Const == nil {
+		if err := n.im.adopt(x, q, 0); err != nil {
+			n.fail("input %d: %w", i, err)
+			return nil
+		}
+		return x
+	}
+	for _, v := range n.im.quantized[x] {
+		if v.Type.Quant.Equal(q) {
+			return v
+		}
+	}
+	name := x.Name
+	if n.im.reads[name] > 1 {
+		name = n.im.names.New(name)
+	}
+	v := &ir.Value{Name: name, Type: ir.Type{Elem: x.Type.Elem, Shape: x.Type.Shape, Quant: q}, Const: x.Const}
+	n.im.quantized[x] = append(n.im.quantized[x], v)
+	return v
+}
+
+// adopt makes a graph input of plain integers, which so many nodes read, a quantized one: that of x, which only moves about what the
+// input holds.
+func (im *importer) adopt(x *ir.Value, q *ir.Quant, uses int) error {
+	if x.Def == nil {
+		if im.g.Uses(x) > uses {
+			return fmt.Errorf("the graph input %q is read as plain integers by another node before", x.Name)
+		}
+		x.Type.Quant = q
+		return nil
+	}
+	d := x.Def
+	switch d.Op.(type) {
+	case *op.Flatten, *op.Identity, *op.Reshape, *op.Slice, *op.Squeeze, *op.Transpose, *op.Unsqueeze:
+		if q.PerTensor() && im.g.Uses(x) == uses {
+			x.Type.Quant = q
+			return im.adopt(d.In[0], q, 1)
+		}
+	}
+	return fmt.Errorf("%q is computed with plain integers; want what QuantizeLinear made, a constant or a graph input", x.Name)
 }
 
 // sameReals reports whether integers stand for the same reals.
@@ -111,17 +148,23 @@ func (n *node) linear(e tensor.Elem) *ir.Quant {
 	return n.quant(e, s, z, axis)
 }
 
-// quant checks scale and zero point for input 0 and makes a Quant over the whole range of the type. More than one scale runs along axis.
+// quant is quantOf for input 0, with the scale as input 1.
 func (n *node) quant(e tensor.Elem, s, z *tensor.T, axis int) *ir.Quant {
+	return n.quantOf(n.in[0].Type, 1, e, s, z, axis)
+}
+
+// quantOf checks scale and zero point, inputs at and at+1, for a value of type t and makes a Quant over the whole range of the element
+// type e. More than one scale runs along axis.
+func (n *node) quantOf(t ir.Type, at int, e tensor.Elem, s, z *tensor.T, axis int) *ir.Quant {
 	q := &ir.Quant{Zero: []int64{0}}
 	q.Min, q.Max = e.Range()
 	if !s.Elem.IsFloat() || s.Len() == 0 {
-		n.fail("input 1 (scale): want reals, got %v", s)
+		n.fail("input %d (scale): want reals, got %v", at, s)
 		return nil
 	}
 	for i, v := range s.F {
 		if !(v > 0) || v > 1e38 {
-			n.fail("input 1 (scale): element %d is %v, want a positive finite number", i, v)
+			n.fail("input %d (scale): element %d is %v, want a positive finite number", at, i, v)
 			return nil
 		}
 		q.Scale = append(q.Scale, float64(v))
@@ -131,7 +174,7 @@ func (n *node) quant(e tensor.Elem, s, z *tensor.T, axis int) *ir.Quant {
 		for i := range q.Zero {
 			v := z.Float(i)
 			if q.Zero[i] = int64(v); float64(q.Zero[i]) != v || v < -1<<32 || v > 1<<32 {
-				n.fail("input 2 (zero point): element %d is %v, want an integer", i, v)
+				n.fail("input %d (zero point): element %d is %v, want an integer", at+1, i, v)
 				return nil
 			}
 		}
@@ -141,12 +184,12 @@ func (n *node) quant(e tensor.Elem, s, z *tensor.T, axis int) *ir.Quant {
 	}
 	if k := max(len(q.Scale), len(q.Zero)); k > 1 {
 		a := []int{axis}
-		if err := positive(a, len(n.shape())); err != nil {
+		if err := positive(a, len(t.Shape)); err != nil {
 			n.failErr(err)
 			return nil
 		}
-		if q.Axis = a[0]; n.shape()[q.Axis] != k {
-			n.fail("%d scales or zero points, but axis %d of %v has %s", k, q.Axis, n.in[0].Type, ir.DimString(n.shape()[q.Axis]))
+		if q.Axis = a[0]; t.Shape[q.Axis] != k {
+			n.fail("%d scales or zero points, but axis %d of %v has %s", k, q.Axis, t, ir.DimString(t.Shape[q.Axis]))
 			return nil
 		}
 		if len(q.Scale) == 1 { // QONNX: zero points alone may differ
@@ -170,7 +213,7 @@ func (n *node) quantize(x *ir.Value, e tensor.Elem, q *ir.Quant, name string) *i
 		}
 		return v
 	}
-	c, err := integers(x.Const, t)
+	c, err := integersOf(x.Const, t)
 	if err != nil {
 		n.fail("input 0: %w", err)
 		return nil
@@ -180,8 +223,8 @@ func (n *node) quantize(x *ir.Value, e tensor.Elem, q *ir.Quant, name string) *i
 	return v
 }
 
-// integers quantizes a constant.
-func integers(t *tensor.T, to ir.Type) (*tensor.T, error) {
+// integersOf quantizes a constant.
+func integersOf(t *tensor.T, to ir.Type) (*tensor.T, error) {
 	for i, f := range slices.Backward(t.F) {
 		if f != f {
 			return nil, fmt.Errorf("element %d is not a number", i)

@@ -290,7 +290,7 @@ func TestQuantizedErrors(t *testing.T) {
 			c = DequantizeLinear(a, s)
 			d = DequantizeLinear(x, s)
 			e = DequantizeLinear(i, s, z)
-			f = Transpose(i)
+			f = Neg(i)
 			g = DequantizeLinear(f, s)
 			h = DequantizeLinear(i, s)
 			l = DequantizeLinear(j, s)

@@ -15,10 +15,9 @@ func Absorb(g *ir.Graph) error {
 	for _, n := range slices.Clone(g.Nodes) {
 		if _, ok := n.Op.(*op.Dequantize); ok && n.In[0].Type.IsQuant() {
 			v := n.In[0]
-			if v.Def == nil || !g.IsOutput(n.Out[0]) {
-				if v.Def != nil || v.Const != nil { // the file's name of the reals; an input keeps its own
-					v.Name, n.Out[0].Name = n.Out[0].Name, v.Name
-				}
+			// The file's name of the reals; an input keeps its own, and so does an output of integers.
+			if (v.Def != nil && !g.IsOutput(n.Out[0]) || v.Const != nil) && !g.IsOutput(v) {
+				v.Name, n.Out[0].Name = n.Out[0].Name, v.Name
 			}
 			g.ReplaceUses(n.Out[0], v)
 			g.Remove(n)
