@@ -23,7 +23,7 @@ func ReadFile(path string) (*ModelProto, error) {
 		return nil, err // it names the path
 	}
 	m := &ModelProto{}
-	if err := unmarshal(b, m, "model"); err != nil {
+	if err := unmarshal(b, m, func() error { return unmarshalModel(b, m) }, "model"); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if m.Graph == nil {
@@ -39,7 +39,7 @@ func ReadTensorFile(path string) (*TensorProto, error) {
 		return nil, err
 	}
 	t := &TensorProto{}
-	if err := unmarshal(b, t, "tensor"); err != nil {
+	if err := unmarshal(b, t, func() error { return proto.Unmarshal(b, t) }, "tensor"); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if t.GetDataType() == 0 {
@@ -48,15 +48,15 @@ func ReadTensorFile(path string) (*TensorProto, error) {
 	return t, nil
 }
 
-// unmarshal parses a whole file; what is "model" or "tensor".
-func unmarshal(b []byte, m proto.Message, what string) error {
+// unmarshal parses a whole file into m, by parse; what is "model" or "tensor".
+func unmarshal(b []byte, m proto.Message, parse func() error, what string) error {
 	if len(b) == 0 {
 		return errors.New("the file is empty")
 	}
 	if bytes.HasPrefix(b, []byte("version https://git-lfs.")) {
 		return fmt.Errorf("not an ONNX %s: a Git LFS pointer in place of the file (git lfs pull fetches it)", what)
 	}
-	err := proto.Unmarshal(b, m)
+	err := parse()
 	if err == nil {
 		return nil
 	}

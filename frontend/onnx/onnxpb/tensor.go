@@ -94,7 +94,7 @@ func kindOf(typ int32) (kind, error) {
 // must be just what the dims say, and each integer must be in the range of its type.
 //
 // DOUBLE is rounded to float32, which makes values beyond its range infinite; a UINT64 beyond int64 is an error; any BOOL
-// that is not 0 is 1. FLOAT8, FLOAT4 and COMPLEX types are refused. Str shares its bytes with t.
+// that is not 0 is 1. FLOAT8, FLOAT4 and COMPLEX types are refused. Str, and F32 out of float_data, share their memory with t.
 func Decode(t *TensorProto, dir string) (*Data, error) {
 	if t == nil {
 		return nil, errors.New("no tensor to decode")
@@ -218,7 +218,7 @@ func fromTyped(d *Data, t *TensorProto, k kind, n int) (typed bool, err error) {
 	case k.class == 's':
 		d.Str = t.StringData
 	case k.field == "float_data":
-		d.F32 = slices.Clone(t.FloatData)
+		d.F32 = t.FloatData
 	case k.field == "double_data":
 		d.F32 = make([]float32, n)
 		for i, v := range t.DoubleData {
