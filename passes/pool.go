@@ -24,7 +24,7 @@ func pool(g *ir.Graph) error {
 				return true, nil
 			}
 		case *op.MaxPool:
-			if s, err := o.Spatial(); err == nil && covers(s, x) {
+			if s, err := o.Spatial(); err == nil && covers(s, x) && n.In[0].Type.Real().Elem.IsFloat() {
 				n.Op = &op.GlobalMaxPool{}
 				return true, nil
 			}

@@ -90,7 +90,7 @@ func TestErrors(t *testing.T) {
 			c = Conv<kernel_shape=[3,1]>(x, w)
 			d = Conv<auto_pad="SAME">(x, w)
 			e = Conv<auto_pad="VALID",pads=[1,1,1,1]>(x, w)
-			f = MaxPool<storage_order=1,kernel_shape=[2,2]>(x)
+			f = MaxPool<storage_order="rows",kernel_shape=[2,2]>(x)
 			g = MaxPool(x)
 			h = Concat(x, x)
 			i = Flatten<axis=1.0>(x)
@@ -105,7 +105,7 @@ func TestErrors(t *testing.T) {
 			t.onnx: node 2 (Conv): kernel_shape [3 1], but the weights are f32[1,1,3,3]
 			t.onnx: node 3 (Conv): auto_pad "SAME": want NOTSET, VALID, SAME_UPPER or SAME_LOWER
 			t.onnx: node 4 (Conv): auto_pad VALID together with pads [1 1 1 1]: want one of them
-			t.onnx: node 5 (MaxPool): storage_order 1: want 0, rows first
+			t.onnx: node 5 (MaxPool): attribute storage_order: want int, got string
 			t.onnx: node 6 (MaxPool): attribute kernel_shape is missing
 			t.onnx: node 7 (Concat): attribute axis is missing
 			t.onnx: node 8 (Flatten): attribute axis: want int, got float32
@@ -202,7 +202,7 @@ func TestErrors(t *testing.T) {
 			t.onnx: node 0 (BatchNormalization): training_mode 1: want 0, a model for inference
 			t.onnx: node 1 (Dropout): input 2 (training_mode): want false, a model for inference
 			t.onnx: node 2 (Dropout): input 2 (training_mode): "on" has to be a constant, but it is computed when the model runs
-			t.onnx: node 3 (Dropout): output 1: "f" is read, but only 1 output is supported`},
+			t.onnx: node 4 (Add): input 1: want numbers, got bool[2,1]`},
 		{"statistics per element", `
 			opset 8
 			in x f32[2,1]

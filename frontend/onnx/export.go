@@ -199,7 +199,10 @@ func (e *exporter) node(n *ir.Node) error {
 		e.dequantize(n, in[0])
 		return nil
 	}
-	if op.Of(n.Op).Since == nil {
+	typ := n.Op.OpName()
+	if _, ok := n.Op.(*op.MaxPoolIndices); ok {
+		typ = "MaxPool"
+	} else if op.Of(n.Op).Since == nil {
 		return fmt.Errorf("ONNX has no such operator")
 	}
 	attrs, in, err := e.attributes(n, in)
@@ -214,7 +217,10 @@ func (e *exporter) node(n *ir.Node) error {
 		}
 		out = append(out, name)
 	}
-	e.add(n.Op.OpName(), "", n.Pos.Name, in, out, attrs...)
+	if typ != n.Op.OpName() { // the second result of ONNX's
+		out = append([]string{e.names.New(out[0] + "_max")}, out...)
+	}
+	e.add(typ, "", n.Pos.Name, in, out, attrs...)
 	for i, v := range n.Out {
 		if v.Type.Quant == nil {
 			continue

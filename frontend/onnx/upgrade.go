@@ -30,6 +30,7 @@ func init() {
 		"AveragePool":        {needs: []string{"kernel_shape"}, run: poolRule},
 		"BatchNormalization": {harmless: []string{"momentum"}, run: batchNormRule},
 		"Cast":               {takes: []string{"to"}, needs: []string{"to"}, harmless: aboutFloat8, run: castRule},
+		"Clip":               {run: clipRule},
 		"Concat":             {takes: []string{"axis"}, run: concatRule},
 		"Conv":               {run: convRule},
 		"ConvTranspose":      {run: convTransposeRule},
@@ -94,9 +95,58 @@ func castRule(n *node, o ir.Op) ir.Op {
 func dropoutRule(n *node, o ir.Op) ir.Op {
 	n.isTest()
 	if t := n.constInput(2, "training_mode"); t != nil && (t.Len() != 1 || t.Float(0) != 0) {
-		n.fail("input 2 (training_mode): want false, a model for inference")
+		if r := n.constInput(1, "ratio"); r == nil || r.Len() != 1 || r.Float(0) != 0 { // ratio 0 drops nothing
+			n.fail("input 2 (training_mode): want false, a model for inference")
+		}
 	}
-	return o
+	if !n.readsOutput(1) || !n.noMoreAttrs("ratio", "seed") {
+		return o
+	}
+	n.emit(o, n.in[:1], n.p.Output[:1])
+	keep := tensor.Ints(tensor.B, []int{1}, 1)
+	if n.opset < 10 { // the mask has the type of the input
+		keep = tensor.Floats([]int{1}, 1)
+	}
+	c := &ir.Value{Name: n.im.names.New(n.p.Output[1] + "_keep"), Type: ir.Type{Elem: keep.Elem, Shape: keep.Shape}, Const: keep}
+	n.emit(&op.Expand{Shape: n.shape()}, []*ir.Value{c}, n.p.Output[1:2])
+	return nil
+}
+
+// clipRule: the bounds of integers are exact in Max and Min, as reals they are not.
+func clipRule(n *node, o ir.Op) ir.Op {
+	x := n.in[0]
+	if !x.Type.Elem.IsInt() || x.Type.Quant != nil || n.opset < 11 || !n.noMoreAttrs() {
+		return o
+	}
+	out := n.outputs(1)
+	for i, c := range []struct {
+		what string
+		op   ir.Op
+	}{{"min", &op.Max{}}, {"max", &op.Min{}}} {
+		b := n.input(1 + i)
+		if b == nil {
+			continue
+		}
+		name := out
+		if i == 0 && n.input(2) != nil {
+			name = []string{n.im.names.New(out[0] + "_low")}
+		}
+		if n.constInput(1+i, c.what) == nil {
+			return nil
+		}
+		if x = n.emit(c.op, []*ir.Value{x, b}, name); x == nil {
+			return nil
+		}
+	}
+	if x == n.in[0] {
+		return &op.Identity{}
+	}
+	return nil
+}
+
+// readsOutput reports whether anything reads output i of the node.
+func (n *node) readsOutput(i int) bool {
+	return i < len(n.p.Output) && n.p.Output[i] != "" && n.im.reads[n.p.Output[i]] > 0
 }
 
 // padRule: as of opset 18 pads may be for some axes only.

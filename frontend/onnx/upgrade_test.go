@@ -19,6 +19,45 @@ func TestUpgrade(t *testing.T) {
 			out y`, `
 			%y f32[2] = Clip(%x)
 			return %y`},
+		{"Clip of integers", `
+			opset 12
+			in x i8[2]
+			const lo i8[] = -3
+			const hi i8[] = 6
+			a = Clip(x, lo, hi)
+			b = Clip(x, _, hi)
+			c = Clip(x)
+			out a
+			out b
+			out c`, `
+			const %lo i8[] = [-3]
+			%a_low i8[2] = Max(%x, %lo)
+			const %hi i8[] = [6]
+			%a i8[2] = Min(%a_low, %hi)
+			%b i8[2] = Min(%x, %hi)
+			%c i8[2] = Identity(%x)
+			return %a, %b, %c`},
+		{"Dropout with mask", `
+			opset 12
+			in x f32[1,3]
+			y, m = Dropout(x)
+			out y
+			out m`, `
+			%y f32[1,3] = Dropout(%x)
+			const %m bool[1,3] = [1 1 1]
+			return %y, %m`},
+		{"MaxPool with indices", `
+			opset 12
+			in x u8[1,1,4]
+			y, i = MaxPool<kernel_shape=[2],ceil_mode=1>(x)
+			_, j = MaxPool<kernel_shape=[2],storage_order=1,auto_pad="SAME_UPPER">(x)
+			out y
+			out i
+			out j`, `
+			%y u8[1,1,3] = MaxPool<kernel_shape=[2],ceil_mode=true>(%x)
+			%i i64[1,1,3] = MaxPoolIndices<kernel_shape=[2],ceil_mode=true>(%x)
+			%j i64[1,1,4] = MaxPoolIndices<kernel_shape=[2],pads=[0,1],storage_order=1>(%x)
+			return %y, %i, %j`},
 		{"Clip 11", `
 			opset 11
 			in x f32[2]

@@ -25,12 +25,19 @@ func convRule(n *node, o ir.Op) ir.Op {
 func poolRule(n *node, o ir.Op) ir.Op {
 	switch o := o.(type) {
 	case *op.MaxPool:
-		if s := take(n, "storage_order", 0); s != 0 {
-			n.fail("storage_order %d: want 0, rows first", s)
-		}
+		order := take(n, "storage_order", 0) // of the indices
 		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
 			o.CeilMode = false
 		}
+		if !n.readsOutput(1) || !n.noMoreAttrs() {
+			return o
+		}
+		if n.readsOutput(0) {
+			n.emit(o, n.in, n.p.Output[:1])
+		}
+		n.emit(&op.MaxPoolIndices{KernelShape: o.KernelShape, Strides: o.Strides, Pads: o.Pads, Dilations: o.Dilations, CeilMode: o.CeilMode, StorageOrder: order},
+			n.in, n.p.Output[1:2])
+		return nil
 	case *op.AveragePool:
 		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
 			o.CeilMode = false

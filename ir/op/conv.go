@@ -10,8 +10,8 @@ import (
 	"quern/ir/tensor"
 )
 
-// Conv is ONNX Conv (1, 11, 22): x [N,C,spatial...], weights [M,C/group,kernel...], bias [M] or none; one or two spatial axes.
-// Pads are begins then ends and always explicit: the importer resolves auto_pad.
+// Conv is ONNX Conv (1, 11, 22): x [N,C,spatial...], weights [M,C/group,kernel...], bias [M] or none; any number of spatial
+// axes. Pads are begins then ends and always explicit: the importer resolves auto_pad.
 type Conv struct {
 	Strides   []int `attr:"strides"`   // empty: 1
 	Pads      []int `attr:"pads"`      // empty: 0
@@ -95,8 +95,8 @@ func (o *Conv) Infer(in []*ir.Type) ([]ir.Type, error) {
 		return nil, err
 	}
 	x, w := in[0], in[1]
-	if r := len(x.Shape); r < 3 || r > 4 {
-		return nil, fmt.Errorf("input 0: want 3 or 4 dims (one or two spatial axes), got %v", *x)
+	if len(x.Shape) < 3 {
+		return nil, fmt.Errorf("input 0: want 3 or more dims, got %v", *x)
 	}
 	if len(w.Shape) != len(x.Shape) || !w.Known() {
 		return nil, fmt.Errorf("input 1 (weights): want %d known dims, got %v", len(x.Shape), *w)
@@ -134,14 +134,19 @@ func (o *Conv) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := conv2d(s, x.Shape, y.Shape)
-	cg, mg := w.Shape[1], w.Shape[0]/o.Group
-	k, pix, size := cg*g.kh*g.kw, g.oh*g.ow, g.h*g.w
 	if bias := given(in, 2); bias != nil {
+		pix := tensor.Numel(y.Shape[2:])
 		for i := range x.Shape[0] * w.Shape[0] {
 			fill(y.F[i*pix:(i+1)*pix], bias.F[i%w.Shape[0]])
 		}
 	}
+	if len(s.Kernel) > 2 {
+		convolve(y.F, x.F, w.F, s, x.Shape, w.Shape, y.Shape, o.Group)
+		return out, nil
+	}
+	g := conv2d(s, x.Shape, y.Shape)
+	cg, mg := w.Shape[1], w.Shape[0]/o.Group
+	k, pix, size := cg*g.kh*g.kw, g.oh*g.ow, g.h*g.w
 	if pix == 0 || k == 0 || mg == 0 {
 		return out, nil
 	}

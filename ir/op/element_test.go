@@ -1,6 +1,7 @@
 package op
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -188,4 +189,21 @@ func TestCast(t *testing.T) {
 	}
 	n := i64(int64(ir.Symbol("N")), 3)
 	near(t, "i64 to i64", run(t, &Cast{"i64"}, n)[0], n, 0)
+}
+
+// TestPowOfIntegers: exact and modulo the width, negative exponents toward 0, real exponents truncated.
+func TestPowOfIntegers(t *testing.T) {
+	for _, c := range []struct {
+		x, e *tensor.T
+		want []int64
+	}{
+		{tensor.Ints(tensor.I64, []int{4}, 2, -3, 7, 0), tensor.Ints(tensor.I32, []int{4}, 62, 3, 0, 0), []int64{1 << 62, -27, 1, 1}},
+		{tensor.Ints(tensor.I64, []int{1}, 3), tensor.Ints(tensor.I64, []int{1}, 39), []int64{4052555153018976267}},
+		{tensor.Ints(tensor.U(8), []int{2}, 3, 16), tensor.Ints(tensor.U(8), []int{1}, 6), []int64{729 % 256, 0}},
+		{tensor.Ints(tensor.I32, []int{5}, 1, -1, -1, 2, -5), tensor.Ints(tensor.I64, []int{5}, -3, -3, -4, -1, -2), []int64{1, -1, 1, 0, 0}},
+		{tensor.Ints(tensor.I32, []int{3}, 4, 2, 10), tensor.Floats([]int{3}, 0.5, 1.5, -1), []int64{2, 2, 0}},
+	} {
+		got := run(t, &Pow{}, c.x, c.e)[0]
+		near(t, fmt.Sprint(c.x.I, c.e), got, tensor.Ints(c.x.Elem, c.x.Shape, c.want...), 0)
+	}
 }

@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"quern/ir"
@@ -34,8 +35,8 @@ func (o *Expand) Infer(in []*ir.Type) ([]ir.Type, error) {
 		return nil, err
 	}
 	for i, d := range o.Shape {
-		if d < 0 && !ir.IsSymbol(d) {
-			return nil, fmt.Errorf("shape %s: entry %d: want 0 or more", FormatAttr(o.Shape), i)
+		if d < 0 && !ir.IsSymbol(d) || d > math.MaxInt32 {
+			return nil, fmt.Errorf("shape %s: entry %d: want 0 to %d", FormatAttr(o.Shape), i, math.MaxInt32)
 		}
 	}
 	shape, err := Broadcast(in[0].Shape, o.Shape)
@@ -53,6 +54,9 @@ func (o *Expand) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	}
 	if slices.Equal(shape, x.Shape) {
 		return in[:1], nil
+	}
+	if slices.Contains(shape, 0) {
+		return []*tensor.T{tensor.New(x.Elem, shape...)}, nil
 	}
 	x = x.Reshape(append(ones(len(shape)-len(x.Shape)), x.Shape...)...)
 	from := make([][]int, len(shape))

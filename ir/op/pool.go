@@ -2,14 +2,13 @@ package op
 
 import (
 	"fmt"
-	"math"
 
 	"quern/ir"
 	"quern/ir/tensor"
 )
 
-// MaxPool is ONNX MaxPool (1 and later) with one result: the maximum of each window over one or two spatial axes of [N,C,spatial...].
-// Padding never wins. Pads are begins then ends and always explicit.
+// MaxPool is ONNX MaxPool (1 and later) with one result: the maximum of each window over the spatial axes of [N,C,spatial...], of
+// reals or integers. Padding never wins. Pads are begins then ends and always explicit.
 type MaxPool struct {
 	KernelShape []int `attr:"kernel_shape"`
 	Strides     []int `attr:"strides"`   // empty: 1
@@ -43,25 +42,28 @@ func (o *AveragePool) Spatial() (Spatial, error) {
 }
 
 func (o *MaxPool) Infer(in []*ir.Type) ([]ir.Type, error) {
+	if _, err := arith(in, 1, 1); err != nil {
+		return nil, err
+	}
 	s, err := o.Spatial()
 	return inferPool(in, s, err, o.CeilMode)
 }
 
 func (o *AveragePool) Infer(in []*ir.Type) ([]ir.Type, error) {
+	if err := reals(in, 1, 1); err != nil {
+		return nil, err
+	}
 	s, err := o.Spatial()
 	return inferPool(in, s, err, o.CeilMode)
 }
 
 func inferPool(in []*ir.Type, s Spatial, err error, ceil bool) ([]ir.Type, error) {
-	if err := reals(in, 1, 1); err != nil {
-		return nil, err
-	}
 	if err != nil {
 		return nil, err
 	}
 	x := in[0]
-	if r := len(x.Shape); r < 3 || r > 4 {
-		return nil, fmt.Errorf("input 0: want 3 or 4 dims (one or two spatial axes), got %v", *x)
+	if len(x.Shape) < 3 {
+		return nil, fmt.Errorf("input 0: want 3 or more dims, got %v", *x)
 	}
 	if len(s.Kernel) != len(x.Shape)-2 {
 		return nil, fmt.Errorf("kernel %v: want %d axes for %v", s.Kernel, len(x.Shape)-2, *x)
@@ -90,9 +92,18 @@ func (o *MaxPool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		return nil, err
 	}
 	x, y := in[0], out[0]
+	switch {
+	case x.I != nil:
+		least, _ := x.Elem.Range()
+		maxima(y.I, x.I, s, x.Shape, y.Shape, least)
+		return out, nil
+	case len(s.Kernel) > 2:
+		maxima(y.F, x.F, s, x.Shape, y.Shape, leastReal)
+		return out, nil
+	}
 	g := conv2d(s, x.Shape, y.Shape)
 	taps := newTaps(&g)
-	fill(y.F, float32(math.Inf(-1)))
+	fill(y.F, leastReal)
 	for p := range x.Shape[0] * x.Shape[1] {
 		img, dst := x.F[p*g.h*g.w:][:g.h*g.w], y.F[p*g.oh*g.ow:][:g.oh*g.ow]
 		taps.rows(&g, func(oy, iy int) {
@@ -119,9 +130,16 @@ func (o *AveragePool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		return nil, err
 	}
 	x, y := in[0], out[0]
+	scale := o.scale(s, x.Shape, y.Shape)
+	if len(s.Kernel) > 2 {
+		sums(y.F, x.F, s, x.Shape, y.Shape)
+		for i := range y.F {
+			y.F[i] /= scale[i%len(scale)]
+		}
+		return out, nil
+	}
 	g := conv2d(s, x.Shape, y.Shape)
 	taps := newTaps(&g)
-	scale := o.scale(s, x.Shape, y.Shape)
 	for p := range x.Shape[0] * x.Shape[1] {
 		img, dst := x.F[p*g.h*g.w:][:g.h*g.w], y.F[p*g.oh*g.ow:][:g.oh*g.ow]
 		taps.rows(&g, func(oy, iy int) {
@@ -143,16 +161,15 @@ func (o *AveragePool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 
 // scale is the divisor of every position of a result plane.
 func (o *AveragePool) scale(s Spatial, x, y []int) []float32 {
-	per := [][]int{{1}}
+	d := []float32{1}
 	for i := range s.Kernel {
-		per = append(per, o.Counts(s, i, x[2+i], y[2+i]))
-	}
-	rows, cols := per[len(per)-2], per[len(per)-1]
-	d := make([]float32, 0, len(rows)*len(cols))
-	for _, r := range rows {
-		for _, c := range cols {
-			d = append(d, float32(r*c))
+		var next []float32
+		for _, r := range d {
+			for _, c := range o.Counts(s, i, x[2+i], y[2+i]) {
+				next = append(next, r*float32(c))
+			}
 		}
+		d = next
 	}
 	return d
 }
@@ -245,7 +262,7 @@ func (o *GlobalAveragePool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 
 func (o *GlobalMaxPool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	return globalPool(o, in, func(x []float32) float32 {
-		m := float32(math.Inf(-1))
+		m := leastReal
 		for _, v := range x {
 			m = max(m, v)
 		}

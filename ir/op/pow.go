@@ -8,7 +8,8 @@ import (
 	"quern/ir/tensor"
 )
 
-// Pow is ONNX Pow (7 and later) of real bases: x to the power of the second input, real or integer, with numpy's broadcasting.
+// Pow is ONNX Pow (1 and later): x to the power of the second input, with numpy's broadcasting. Each may be real or integer; the result
+// has the element type of x. A power of integers wraps around in its width; one with a real or negative exponent is truncated toward 0.
 type Pow struct{}
 
 // PRelu is ONNX PRelu (7, 9, 16): x, or slope*x for negative x. The slope (second input) is broadcast to the shape of x.
@@ -22,11 +23,10 @@ func (*Pow) Infer(in []*ir.Type) ([]ir.Type, error) {
 		return nil, err
 	}
 	x, e := in[0], in[1]
-	if !x.Elem.IsFloat() {
-		return nil, fmt.Errorf("input 0: want reals, got %v", *x)
-	}
-	if !e.Elem.IsFloat() && !e.Elem.IsInt() {
-		return nil, fmt.Errorf("input 1: want numbers, got %v", *e)
+	for i, t := range in {
+		if !t.Elem.IsFloat() && !t.Elem.IsInt() {
+			return nil, fmt.Errorf("input %d: want numbers, got %v", i, *t)
+		}
 	}
 	shape, err := Broadcast(x.Shape, e.Shape)
 	if err != nil {
@@ -43,15 +43,56 @@ func (o *Pow) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	if err := noSymbols(in...); err != nil {
 		return nil, err
 	}
-	e := in[1].F
-	if e == nil {
-		e = make([]float32, len(in[1].I))
-		for i, v := range in[1].I {
-			e[i] = float32(v)
-		}
+	y, x, e := out[0], in[0], in[1]
+	switch {
+	case x.F != nil:
+		zip(y.F, x.F, floatsOf(e), y.Shape, x.Shape, e.Shape, pow)
+	case e.I != nil:
+		zip(y.I, x.I, e.I, y.Shape, x.Shape, e.Shape, ipow)
+		wrap(y)
+	default:
+		f := &tensor.T{Elem: tensor.F32, Shape: y.Shape, F: make([]float32, y.Len())}
+		zip(f.F, floatsOf(x), e.F, y.Shape, x.Shape, e.Shape, pow)
+		return (&Cast{To: y.Elem.String()}).Eval([]*tensor.T{f})
 	}
-	zip(out[0].F, in[0].F, e, out[0].Shape, in[0].Shape, in[1].Shape, pow)
 	return out, nil
+}
+
+// floatsOf are the elements as reals.
+func floatsOf(t *tensor.T) []float32 {
+	if t.F != nil {
+		return t.F
+	}
+	f := make([]float32, len(t.I))
+	for i, v := range t.I {
+		f[i] = float32(v)
+	}
+	return f
+}
+
+func ipow(dst, a, b []int64) {
+	for i, base := range a[:len(dst)] {
+		e := b[i]
+		if e < 0 { // 0 to a negative power is infinite, which no integer is
+			switch base {
+			case 1:
+			case -1:
+				e &= 1
+			default:
+				dst[i] = 0
+				continue
+			}
+			e = max(e, 0)
+		}
+		r := int64(1)
+		for ; e > 0; e >>= 1 {
+			if e&1 != 0 {
+				r *= base
+			}
+			base *= base
+		}
+		dst[i] = r
+	}
 }
 
 func pow(dst, a, b []float32) {

@@ -43,6 +43,7 @@ var Table = []Def{
 	{"MatMul", "", []int{1, 9, 13}, 2, 2, "product of matrices, leading axes broadcast", MAC, func() Op { return &MatMul{} }},
 	{"Max", "", []int{1, 6, 8, 12, 13}, 1, -1, "maximum of several tensors, elementwise with broadcasting", None, func() Op { return &Max{} }},
 	{"MaxPool", "", []int{1, 8, 10, 11, 12, 22}, 1, 1, "maximum of a sliding window", SameScale, func() Op { return &MaxPool{} }},
+	{"MaxPoolIndices", "quern", nil, 1, 1, "positions of the maxima of MaxPool, its second result", None, func() Op { return &MaxPoolIndices{} }},
 	{"Min", "", []int{1, 6, 8, 12, 13}, 1, -1, "minimum of several tensors, elementwise with broadcasting", None, func() Op { return &Min{} }},
 	{"Mish", "", []int{18, 22}, 1, 1, "x * tanh(softplus(x))", TableFunc, func() Op { return &Mish{} }},
 	{"Mul", "", []int{1, 6, 7, 13, 14}, 2, 2, "product, elementwise with broadcasting", Pointwise, func() Op { return &Mul{} }},

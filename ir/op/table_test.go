@@ -229,6 +229,8 @@ func anyCase(r *rand.Rand) (Op, []*tensor.T) {
 		switch o := o.(type) {
 		case *MaxPool:
 			o.KernelShape, o.Strides, o.Pads, o.Dilations = ones(len(base)-2), nil, nil, nil
+		case *MaxPoolIndices:
+			o.KernelShape, o.Strides, o.Pads, o.Dilations, o.StorageOrder = ones(len(base)-2), nil, nil, nil, r.IntN(2)
 		case *AveragePool:
 			o.KernelShape, o.Strides, o.Pads, o.Dilations = ones(len(base)-2), nil, nil, nil
 		case *BatchNormalization:

@@ -283,3 +283,110 @@ func drop(r *rand.Rand, shape []int) []int {
 	}
 	return s
 }
+
+// TestVolumes compares windows over one to three axes, of reals and of integers, with sums over all indices.
+func TestVolumes(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	for range 600 {
+		n := 1 + r.IntN(3)
+		size := randShape(r, n, 5)
+		w := randWindow(r, size, false)
+		ceil, include := r.IntN(2) == 0, r.IntN(2) == 0
+		elem := []tensor.Elem{tensor.F32, tensor.I(8), tensor.U(8)}[r.IntN(3)]
+		group := 1 + r.IntN(2)
+		x := randT(r, elem, append([]int{1 + r.IntN(2), 2 * group}, size...)...)
+		shape := []int{x.Shape[0], x.Shape[1]}
+		for i, d := range size {
+			shape = append(shape, w.outSize(i, d, ceil))
+		}
+		// visit calls f for the taps of output position o: inside the input with the index, in the padding with nil.
+		visit := func(o []int, f func(tap, in []int)) {
+			each(w.kernel, func(k []int) {
+				in, inside, padded := append([]int{}, o[:2]...), true, true
+				for i := range k {
+					at := o[2+i]*w.stride[i] - w.pads[i] + k[i]*w.dil[i]
+					in = append(in, at)
+					inside = inside && at >= 0 && at < size[i]
+					padded = padded && at < size[i]+w.pads[n+i]
+				}
+				switch {
+				case inside:
+					f(k, in)
+				case padded:
+					f(k, nil)
+				}
+			})
+		}
+		best, sum, count := make([]int, tensor.Numel(shape)), make([]float64, tensor.Numel(shape)), make([]int, tensor.Numel(shape))
+		whole := true
+		i := 0
+		each(shape, func(o []int) {
+			best[i] = -1
+			visit(o, func(_, in []int) {
+				if in == nil {
+					if include {
+						count[i]++
+					}
+					return
+				}
+				p := pos(x, in)
+				count[i]++
+				sum[i] += x.Float(p)
+				if best[i] < 0 || x.Float(p) > x.Float(best[i]) {
+					best[i] = p
+				}
+			})
+			whole = whole && best[i] >= 0
+			i++
+		})
+		if !whole { // dilation passed over all of the input
+			continue
+		}
+		m := &MaxPool{w.kernel, w.stride, w.pads, w.dil, ceil}
+		top := run(t, m, x)[0]
+		index := &MaxPoolIndices{w.kernel, w.stride, w.pads, w.dil, ceil, r.IntN(2)}
+		at := run(t, index, x)[0]
+		for i, p := range best {
+			if top.Float(i) != x.Float(p) {
+				t.Fatalf("%s of %v: element %d is %v, want %v", describe(m), x, i, top.Float(i), x.Float(p))
+			}
+			want := p
+			if index.StorageOrder == 1 {
+				want = p - p%tensor.Numel(size)
+				for k, stride := 0, 1; k < n; k++ {
+					want += p / tensor.Numel(size[k+1:]) % size[k] * stride
+					stride *= size[k]
+				}
+			}
+			if at.I[i] != int64(want) {
+				t.Fatalf("%s of %v: element %d is %d, want %d", describe(index), x, i, at.I[i], want)
+			}
+		}
+		if elem != tensor.F32 {
+			continue
+		}
+		a := &AveragePool{w.kernel, w.stride, w.pads, w.dil, ceil, include}
+		mean := tensor.New(tensor.F32, shape...)
+		for i := range mean.F {
+			mean.F[i] = float32(sum[i] / float64(count[i]))
+		}
+		near(t, describe(a), run(t, a, x)[0], mean, 1e-5)
+		if ceil {
+			continue
+		}
+		c := &Conv{Group: group, Strides: w.stride, Pads: w.pads, Dilations: w.dil}
+		weights := randT(r, tensor.F32, append([]int{3 * group, 2}, w.kernel...)...)
+		want := tensor.New(tensor.F32, append([]int{shape[0], 3 * group}, shape[2:]...)...)
+		each(want.Shape, func(o []int) {
+			for ch := range 2 {
+				from := append([]int{o[0], o[1]/3*2 + ch}, o[2:]...)
+				visit(from, func(k, in []int) {
+					if in != nil {
+						want.F[pos(want, o)] += x.F[pos(x, in)] * weights.F[pos(weights, append([]int{o[1], ch}, k...))]
+					}
+				})
+			}
+		})
+		near(t, describe(c), run(t, c, x, weights)[0], want, 1e-5)
+	}
+}

@@ -22,6 +22,9 @@ func convRule(l *lowerer, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
+	if err := planar(s); err != nil {
+		return err
+	}
 	g := geometry(s, n.In[0].Type.Shape, n.Out[0].Type.Shape)
 	g.OC = ws[0]
 	w, err := weights(n.In[1], 0)
@@ -31,6 +34,14 @@ func convRule(l *lowerer, n *ir.Node) error {
 	// [OC][C/group][KH][KW] becomes [OC][KH][KW][C/group].
 	w = w.Reshape(ws[0], ws[1], g.KH, g.KW).Permute([]int{0, 2, 3, 1})
 	return l.dot(n, in, g, o.Group, w)
+}
+
+// planar refuses windows over more axes than a hardware kernel has.
+func planar(s op.Spatial) error {
+	if len(s.Kernel) > 2 {
+		return fmt.Errorf("a window over %d axes, %v: hardware has one or two", len(s.Kernel), s.Kernel)
+	}
+	return nil
 }
 
 // geometry fills in a 2-d window; one spatial axis is a single row.

@@ -26,6 +26,9 @@ func globalMaxRule(l *lowerer, n *ir.Node) error {
 }
 
 func (l *lowerer) maxPool(n *ir.Node, s op.Spatial) error {
+	if err := planar(s); err != nil {
+		return err
+	}
 	in, err := l.buffer(n.In[0])
 	if err != nil {
 		return err
@@ -71,6 +74,9 @@ func averagePoolRule(l *lowerer, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
+	if err := planar(s); err != nil {
+		return err
+	}
 	x := n.In[0].Type.Shape
 	g := geometry(s, x, n.Out[0].Type.Shape)
 	// What counts on each side: with CountIncludePad the declared padding does, but not what ceil mode looks at beyond it.
@@ -103,6 +109,9 @@ func averagePoolRule(l *lowerer, n *ir.Node) error {
 func globalAverageRule(l *lowerer, n *ir.Node) error {
 	s, err := op.NewSpatial(n.In[0].Type.Shape[2:], nil, nil, nil)
 	if err != nil {
+		return err
+	}
+	if err := planar(s); err != nil {
 		return err
 	}
 	g := geometry(s, n.In[0].Type.Shape, n.Out[0].Type.Shape)
