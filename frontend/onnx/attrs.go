@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -22,21 +23,31 @@ type param struct {
 
 // params is read by the importer and by the exporter.
 var params = map[string][]param{
-	"Clip":       {{"min", 1, 11, false}, {"max", 2, 11, false}},
-	"Dropout":    {{"", 1, 12, false}, {"", 2, 12, false}},
-	"Expand":     {{"shape", 1, 8, true}},
-	"Pad":        {{"pads", 1, 11, true}, {"value", 2, 11, false}, {"", 3, 18, false}},
-	"ReduceMax":  {{"axes", 1, 18, false}},
-	"ReduceMean": {{"axes", 1, 18, false}},
-	"ReduceMin":  {{"axes", 1, 18, false}},
-	"ReduceSum":  {{"axes", 1, 13, false}},
-	"Reshape":    {{"shape", 1, 5, true}},
-	"Resize":     {{"roi", 1, 11, false}, {"scales", 2, 11, false}, {"sizes", 3, 11, false}},
-	"Slice":      {{"starts", 1, 10, true}, {"ends", 2, 10, true}, {"axes", 3, 10, false}, {"steps", 4, 10, false}},
-	"Split":      {{"split", 1, 13, false}},
-	"Squeeze":    {{"axes", 1, 13, false}},
-	"Tile":       {{"repeats", 1, 6, true}},
-	"Unsqueeze":  {{"axes", 1, 13, true}},
+	"Clip":            {{"min", 1, 11, false}, {"max", 2, 11, false}},
+	"CumSum":          {{"axis", 1, 11, true}},
+	"Dropout":         {{"", 1, 12, false}, {"", 2, 12, false}},
+	"Expand":          {{"shape", 1, 8, true}},
+	"OneHot":          {{"depth", 1, 9, true}},
+	"Pad":             {{"pads", 1, 11, true}, {"value", 2, 11, false}, {"", 3, 18, false}},
+	"ReduceL1":        {{"axes", 1, 18, false}},
+	"ReduceL2":        {{"axes", 1, 18, false}},
+	"ReduceLogSum":    {{"axes", 1, 18, false}},
+	"ReduceLogSumExp": {{"axes", 1, 18, false}},
+	"ReduceMax":       {{"axes", 1, 18, false}},
+	"ReduceMean":      {{"axes", 1, 18, false}},
+	"ReduceMin":       {{"axes", 1, 18, false}},
+	"ReduceProd":      {{"axes", 1, 18, false}},
+	"ReduceSum":       {{"axes", 1, 13, false}},
+	"ReduceSumSquare": {{"axes", 1, 18, false}},
+	"Reshape":         {{"shape", 1, 5, true}},
+	"Resize":          {{"roi", 1, 11, false}, {"scales", 2, 11, false}, {"sizes", 3, 11, false}},
+	"Slice":           {{"starts", 1, 10, true}, {"ends", 2, 10, true}, {"axes", 3, 10, false}, {"steps", 4, 10, false}},
+	"Split":           {{"split", 1, 13, false}},
+	"Squeeze":         {{"axes", 1, 13, false}},
+	"Tile":            {{"repeats", 1, 6, true}},
+	"TopK":            {{"k", 1, 10, true}},
+	"Trilu":           {{"k", 1, 14, false}},
+	"Unsqueeze":       {{"axes", 1, 13, true}},
 }
 
 // findParam is the row of an attribute, nil if ONNX has it as an attribute in all versions.
@@ -76,11 +87,9 @@ func hasAttr(o ir.Op, name string) bool {
 	return slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return a.Name == name })
 }
 
-// setParams moves inputs that are parameters into attributes and returns the inputs that are data.
-func (n *node) setParams(o ir.Op) []*ir.Value {
-	data := n.in
+// setParams moves inputs that are parameters into attributes.
+func (n *node) setParams(o ir.Op) {
 	for _, p := range params[o.OpName()] {
-		data = data[:min(len(data), p.input)]
 		given := slices.ContainsFunc(n.p.Attribute, func(a *onnxpb.AttributeProto) bool { return n.attrName(a) == p.attr })
 		switch {
 		case p.attr == "":
@@ -90,6 +99,16 @@ func (n *node) setParams(o ir.Op) []*ir.Value {
 			n.setParam(o, p)
 		case n.isInput(p) && p.required:
 			n.fail("input %d (%s) is missing", p.input, p.attr)
+		}
+	}
+}
+
+// dataOf are the inputs that are no parameters of the operator.
+func (n *node) dataOf(name string) []*ir.Value {
+	var data []*ir.Value
+	for i, v := range n.in {
+		if !slices.ContainsFunc(params[name], func(p param) bool { return p.input == i }) {
+			data = append(data, v)
 		}
 	}
 	return data
@@ -106,6 +125,8 @@ func (n *node) setParam(o ir.Op, p param) {
 	switch op.Attrs(o)[i].Value.(type) {
 	case []int:
 		v, err = intsOf(t)
+	case int:
+		v, err = intOf(t)
 	case float32:
 		v, err = scalarOf(t)
 	default:
@@ -125,6 +146,17 @@ func scalarOf(t *tensor.T) (float32, error) {
 		return 0, fmt.Errorf("want one number, got %v", t)
 	}
 	return float32(t.Float(0)), nil
+}
+
+// intOf is the one integer of a constant, which may be a handle of a symbolic dimension.
+func intOf(t *tensor.T) (int, error) {
+	if t.Len() != 1 || math.Abs(t.Float(0)) > 1<<62 || t.Float(0) != math.Trunc(t.Float(0)) {
+		return 0, fmt.Errorf("want one integer, got %v", t)
+	}
+	if t.F != nil {
+		return int(t.F[0]), nil
+	}
+	return int(t.I[0]), nil
 }
 
 // take removes an attribute that is not simply set and returns its value, or the default where it is not given.

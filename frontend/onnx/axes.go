@@ -25,7 +25,11 @@ func normalizeAxes(o ir.Op, in []*ir.Value) error {
 	switch o := o.(type) {
 	case *op.ArgMax:
 		return one(&o.Axis)
+	case *op.ArgMin:
+		return one(&o.Axis)
 	case *op.Concat:
+		return one(&o.Axis)
+	case *op.CumSum:
 		return one(&o.Axis)
 	case *op.Flatten:
 		if o.Axis == rank {
@@ -34,16 +38,37 @@ func normalizeAxes(o ir.Op, in []*ir.Value) error {
 		return one(&o.Axis)
 	case *op.Gather:
 		return one(&o.Axis)
+	case *op.GatherElements:
+		return one(&o.Axis)
+	case *op.Hardmax:
+		return one(&o.Axis)
 	case *op.LogSoftmax:
 		return one(&o.Axis)
+	case *op.OneHot:
+		rank++
+		return one(&o.Axis)
+	case *op.ReduceL1:
+		return set(o.Axes, rank)
+	case *op.ReduceL2:
+		return set(o.Axes, rank)
+	case *op.ReduceLogSum:
+		return set(o.Axes, rank)
+	case *op.ReduceLogSumExp:
+		return set(o.Axes, rank)
 	case *op.ReduceMax:
 		return set(o.Axes, rank)
 	case *op.ReduceMean:
 		return set(o.Axes, rank)
 	case *op.ReduceMin:
 		return set(o.Axes, rank)
+	case *op.ReduceProd:
+		return set(o.Axes, rank)
 	case *op.ReduceSum:
 		return set(o.Axes, rank)
+	case *op.ReduceSumSquare:
+		return set(o.Axes, rank)
+	case *op.ScatterElements:
+		return one(&o.Axis)
 	case *op.Slice:
 		return positive(o.Axes, rank)
 	case *op.Softmax:
@@ -52,6 +77,8 @@ func normalizeAxes(o ir.Op, in []*ir.Value) error {
 		return one(&o.Axis)
 	case *op.Squeeze:
 		return set(o.Axes, rank)
+	case *op.TopK:
+		return one(&o.Axis)
 	case *op.Unsqueeze:
 		return set(o.Axes, rank+len(o.Axes))
 	}

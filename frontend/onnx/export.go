@@ -90,6 +90,10 @@ func opsetFor(o ir.Op) int {
 		}
 	case *op.Resize:
 		return resizeOpset(o)
+	case *op.ScatterElements:
+		return sinceReduction(o.Reduction)
+	case *op.ScatterND:
+		return sinceReduction(o.Reduction)
 	case *op.Shape:
 		if slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return !a.Default }) {
 			return 15
@@ -99,6 +103,17 @@ func opsetFor(o ir.Op) int {
 		return since[0]
 	}
 	return 0
+}
+
+// sinceReduction is the version of the scatter operators that has a reduction.
+func sinceReduction(s string) int {
+	switch s {
+	case "add", "mul":
+		return 16
+	case "max", "min":
+		return 18
+	}
+	return 11
 }
 
 func (e *exporter) model() *onnxpb.ModelProto {
@@ -241,9 +256,10 @@ func (e *exporter) attributes(n *ir.Node, in []string) ([]*onnxpb.AttributeProto
 			if err != nil {
 				return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
 			}
-			for len(in) <= p.input {
+			for len(in) < p.input {
 				in = append(in, "")
 			}
+			in = slices.Insert(in, p.input, "") // data may follow
 			if t == nil {
 				continue
 			}
@@ -284,6 +300,17 @@ func paramTensor(n *ir.Node, a op.Attr, p *param) (*tensor.T, error) {
 		return t, nil
 	case []float32:
 		return paramList(x), nil
+	case int:
+		if a.Default && !p.required {
+			return nil, nil
+		}
+		if ir.IsSymbol(x) {
+			return nil, fmt.Errorf("it is the symbolic dimension %s, which ONNX cannot keep in a constant", ir.DimString(x))
+		}
+		if _, ok := n.Op.(*op.TopK); ok {
+			return tensor.Ints(tensor.I64, []int{1}, int64(x)), nil
+		}
+		return tensor.Ints(tensor.I64, []int{}, int64(x)), nil
 	case float32:
 		if a.Default {
 			return nil, nil
@@ -319,7 +346,7 @@ func exportAttr(o ir.Op, a op.Attr) (*onnxpb.AttributeProto, error) {
 	case float32:
 		return floatAttr(a.Name, x), nil
 	case string:
-		if _, ok := o.(*op.Resize); ok && a.Default {
+		if _, ok := o.(*op.Resize); a.Default && (ok || a.Name == "reduction") {
 			return nil, nil
 		}
 		if _, ok := o.(*op.Cast); !ok {

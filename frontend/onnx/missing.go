@@ -76,7 +76,7 @@ func init() {
 		{"sequences and optional values", "SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence " +
 			"ConcatFromSequence Optional OptionalGetElement OptionalHasElement"},
 		{"random numbers", "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli"},
-		{"the shape of the result depends on data", "NonZero NonMaxSuppression Unique Compress"},
+		{"the shape of the result depends on data", "NonMaxSuppression"},
 		{"export the model in the form with QuantizeLinear and DequantizeLinear (QDQ)", "ConvInteger MatMulInteger DynamicQuantizeLinear " +
 			"DynamicQuantizeMatMul MatMulIntegerToFloat QAttention QLinearReduceMean QLinearWhere"},
 	} {
@@ -102,7 +102,8 @@ func nearest(name string) string {
 			try(op.Table[i].Name)
 		}
 	}
-	for _, s := range []string{"Constant", "ConstantOfShape", "QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant"} {
+	for _, s := range []string{"Constant", "ConstantOfShape", "QuantizeLinear", "DequantizeLinear", "Quant", "IntQuant", "CastLike", "CenterCropPad", "Compress",
+		"EyeLike", "Mean", "NonZero", "Range", "Scatter", "Unique"} {
 		try(s)
 	}
 	return best

@@ -72,6 +72,8 @@ func init() { // these functions lead back to the table
 			"Constant": constantNode, "ConstantOfShape": constantOfShapeNode, "Shape": shapeNode,
 			"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear,
 			"Resize": resizeNode, "Upsample": resizeNode,
+			"CastLike": castLikeNode, "CenterCropPad": centerCropPadNode, "Compress": compressNode, "EyeLike": eyeLikeNode,
+			"Mean": meanNode, "NonZero": nonZeroNode, "Range": rangeNode, "Scatter": scatterNode, "Size": sizeNode, "Unique": uniqueNode,
 		},
 		// the same as the standard ones, for more types at lower opsets
 		"com.microsoft": {"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear},
@@ -215,7 +217,7 @@ func (n *node) standard(def *op.Def) {
 		}
 	}
 	n.setAttrs(o)
-	data := n.setParams(o)
+	n.setParams(o)
 	if n.failed {
 		return
 	}
@@ -225,6 +227,7 @@ func (n *node) standard(def *op.Def) {
 	if o == nil || n.failed || !n.noMoreAttrs(r.harmless...) {
 		return
 	}
+	data := n.dataOf(def.Name)
 	if err := normalizeAxes(o, data); err != nil {
 		n.failErr(err)
 		return
@@ -248,8 +251,11 @@ func (n *node) finish(o ir.Op, in []*ir.Value) { n.emit(o, in, n.outputs(results
 
 // results is how many results an operator has in the IR.
 func results(o ir.Op) int {
-	if s, ok := o.(*op.Split); ok {
-		return len(s.Split)
+	switch o := o.(type) {
+	case *op.Split:
+		return len(o.Split)
+	case *op.TopK:
+		return 2
 	}
 	return 1
 }

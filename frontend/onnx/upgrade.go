@@ -27,30 +27,47 @@ var rules map[string]rule
 
 func init() {
 	rules = map[string]rule{
+		"And":                {run: broadcastRule},
 		"AveragePool":        {needs: []string{"kernel_shape"}, run: poolRule},
 		"BatchNormalization": {harmless: []string{"momentum"}, run: batchNormRule},
+		"BitShift":           {needs: []string{"direction"}},
 		"Cast":               {takes: []string{"to"}, needs: []string{"to"}, harmless: aboutFloat8, run: castRule},
 		"Clip":               {run: clipRule},
 		"Concat":             {takes: []string{"axis"}, run: concatRule},
 		"Conv":               {run: convRule},
 		"ConvTranspose":      {run: convTransposeRule},
+		"DepthToSpace":       {needs: []string{"blocksize"}},
 		"Dropout":            {harmless: []string{"ratio", "seed"}, run: dropoutRule},
 		"Expand":             {run: expandRule},
+		"Einsum":             {needs: []string{"equation"}},
+		"Equal":              {run: broadcastRule},
 		"Gemm":               {run: gemmRule},
+		"Greater":            {run: broadcastRule},
+		"Hardmax":            {takes: []string{"axis"}, run: softmaxRule},
+		"Less":               {run: broadcastRule},
 		"LogSoftmax":         {takes: []string{"axis"}, run: softmaxRule},
 		"MaxPool":            {needs: []string{"kernel_shape"}, run: poolRule},
+		"Or":                 {run: broadcastRule},
 		"Pad":                {run: padRule},
 		"PRelu":              {run: preluRule},
+		"ReduceL1":           {run: reduceRule},
+		"ReduceL2":           {run: reduceRule},
+		"ReduceLogSum":       {run: reduceRule},
+		"ReduceLogSumExp":    {run: reduceRule},
 		"ReduceMax":          {run: reduceRule},
 		"ReduceMean":         {run: reduceRule},
 		"ReduceMin":          {run: reduceRule},
+		"ReduceProd":         {run: reduceRule},
 		"ReduceSum":          {run: reduceRule},
+		"ReduceSumSquare":    {run: reduceRule},
 		"Reshape":            {run: reshapeRule},
 		"Selu":               {takes: []string{"alpha", "gamma"}, run: seluRule},
 		"Slice":              {run: sliceRule},
 		"Softmax":            {takes: []string{"axis"}, run: softmaxRule},
+		"SpaceToDepth":       {needs: []string{"blocksize"}},
 		"Split":              {run: splitRule},
 		"Transpose":          {run: transposeRule},
+		"Xor":                {run: broadcastRule},
 	}
 	for _, name := range []string{"Add", "Div", "Mul", "Pow", "Sub"} {
 		rules[name] = rule{run: broadcastRule}
@@ -182,9 +199,25 @@ func reduceRule(n *node, o ir.Op) ir.Op {
 	noop := take(n, "noop_with_empty_axes", 0)
 	axes := op.Attrs(o)[0].Value.([]int)
 	if noop != 0 && len(axes) == 0 {
-		return &op.Identity{}
+		return notReduced(n, o)
 	}
 	return o
+}
+
+// notReduced is what a reduction over no axes does to each element.
+func notReduced(n *node, o ir.Op) ir.Op {
+	switch o.(type) {
+	case *op.ReduceL1, *op.ReduceL2:
+		return &op.Abs{}
+	case *op.ReduceLogSum:
+		return &op.Log{}
+	case *op.ReduceSumSquare:
+		if n.noMoreAttrs() {
+			n.finish(&op.Mul{}, []*ir.Value{n.in[0], n.in[0]})
+		}
+		return nil
+	}
+	return &op.Identity{}
 }
 
 func reshapeRule(n *node, o ir.Op) ir.Op {

@@ -269,6 +269,11 @@ func (o *ArgMax) Infer(in []*ir.Type) ([]ir.Type, error) {
 }
 
 func (o *ArgMax) Eval(in []*tensor.T) ([]*tensor.T, error) {
+	return argBest(o, in, func(v, best float64) bool { return v > best })
+}
+
+// argBest is the index of the element along an axis that no other is better than.
+func argBest(o *ArgMax, in []*tensor.T, better func(v, best float64) bool) ([]*tensor.T, error) {
 	out, err := inferT(o, in)
 	if err != nil {
 		return nil, err
@@ -288,7 +293,7 @@ func (o *ArgMax) Eval(in []*tensor.T) ([]*tensor.T, error) {
 			best := 0
 			for k := 1; k < n; k++ {
 				v, b := x.Float((q*n+k)*inner+i), x.Float((q*n+best)*inner+i)
-				if v > b || o.SelectLastIndex && v == b {
+				if better(v, b) || o.SelectLastIndex && v == b {
 					best = k
 				}
 			}

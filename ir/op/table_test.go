@@ -112,7 +112,7 @@ func randomize(r *rand.Rand, o ir.Op) {
 		case bool:
 			f.SetBool(r.IntN(2) == 0)
 		case string:
-			s := []string{"constant", "edge", "reflect", "none", "tanh", "f32", "i64", "bool", "f16", "u3", ""}
+			s := []string{"constant", "edge", "reflect", "none", "tanh", "f32", "i64", "bool", "f16", "u3", "", "i,i->i", "...", "add", "LEFT", "DCR"}
 			f.SetString(s[r.IntN(len(s))])
 		case []int:
 			s := make([]int, r.IntN(5))
@@ -226,7 +226,26 @@ func anyCase(r *rand.Rand) (Op, []*tensor.T) {
 		}
 	}
 	if r.IntN(2) > 0 && len(base) > 2 { // what chance hardly hits
+		x := randT(r, e, base...)
 		switch o := o.(type) {
+		case *BitShift:
+			y := randT(r, tensor.U(8), base...)
+			return &BitShift{[]string{"LEFT", "RIGHT"}[r.IntN(2)]}, []*tensor.T{y, y}
+		case *Conv:
+			w := randT(r, tensor.F32, append([]int{1 + r.IntN(3), base[1]}, ones(len(base)-2)...)...)
+			return &Conv{Group: 1}, []*tensor.T{randT(r, tensor.F32, base...), w}
+		case *DepthToSpace:
+			return &DepthToSpace{2, []string{"DCR", "CRD"}[r.IntN(2)]}, []*tensor.T{randT(r, e, base[0], 4*base[1], base[2], 2)}
+		case *ReverseSequence:
+			return &ReverseSequence{BatchAxis: 1}, []*tensor.T{x, randT(r, tensor.U(8), base[1])}
+		case *ScatterElements:
+			o.Reduction = []string{"none", "add", "mul", "max", "min"}[r.IntN(5)]
+			return o, []*tensor.T{x, randT(r, tensor.I64, base...), x}
+		case *ScatterND:
+			o.Reduction = []string{"none", "add", "mul", "max", "min"}[r.IntN(5)]
+			return o, []*tensor.T{x, randT(r, tensor.I(4), 2, 1), randT(r, e, append([]int{2}, base[1:]...)...)}
+		case *Einsum:
+			o.Equation = []string{"...ij->...ji", "i...,i...", "iij", "abc,abd->cd", "ab...,ab...->...", "i j k", "i", "i->ii", "..."}[r.IntN(9)]
 		case *MaxPool:
 			o.KernelShape, o.Strides, o.Pads, o.Dilations = ones(len(base)-2), nil, nil, nil
 		case *MaxPoolIndices:
