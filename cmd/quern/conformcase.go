@@ -155,7 +155,8 @@ func tensorFiles(set, kind string) []string {
 	}
 }
 
-// importFor imports a model for the shapes of the data. Inputs that the importer wants to be constants, as they are parameters, are.
+// importFor imports a model for the shapes of the data. Inputs that the importer wants to be constants, as they are parameters, are; so are
+// single integers that a parameter is computed from, such as the length of a window function.
 func importFor(model string, g *onnxpb.GraphProto, data map[string]*tensor.T) (*ir.Graph, error) {
 	o := onnx.Options{Dims: map[string]int{}, Consts: map[string]*tensor.T{}}
 	for _, v := range g.GetInput() {
@@ -175,14 +176,34 @@ func importFor(model string, g *onnxpb.GraphProto, data map[string]*tensor.T) (*
 		r, err := onnx.Import(model, o)
 		had := len(o.Consts)
 		for _, e := range onnx.NotConstants(err) {
-			if t := data[e.Value]; t != nil {
-				o.Consts[e.Value] = t
+			for _, name := range sources(g, e.Value) {
+				if t := data[name]; t != nil && (name == e.Value || t.Elem.IsInt() && t.Len() == 1) {
+					o.Consts[name] = t
+				}
 			}
 		}
 		if err == nil || len(o.Consts) == had {
 			return r, err
 		}
 	}
+}
+
+// sources are a value and all others that it is computed from.
+func sources(g *onnxpb.GraphProto, value string) []string {
+	list := []string{value}
+	for i := 0; i < len(list); i++ {
+		for _, n := range g.Node {
+			if !slices.Contains(n.Output, list[i]) {
+				continue
+			}
+			for _, in := range n.Input {
+				if !slices.Contains(list, in) {
+					list = append(list, in)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // compareSet compares the outputs of a graph with those of the set.

@@ -19,6 +19,9 @@ type known struct {
 	used    bool
 }
 
+// byHand reports whether a person wrote the reason.
+func (k *known) byHand() bool { return strings.HasPrefix(k.reason, "because ") }
+
 // readKnown reads a list; lines that are empty or begin with # do not count.
 func readKnown(file string) ([]*known, error) {
 	f, err := os.Open(file)
@@ -103,11 +106,19 @@ func updateKnown(cases []*confCase, list []*known) []*known {
 		switch k := findKnown(list, c.name); {
 		case c.outcome != pass && k == nil:
 			list = append(list, &known{name: c.name, outcome: c.outcome, reason: c.reason})
-		case c.outcome != pass && k.name == c.name && !strings.HasPrefix(k.reason, "because "):
+		case c.outcome != pass && k.name == c.name && !k.byHand():
 			k.reason = c.reason
 		}
 	}
-	slices.SortFunc(list, func(a, b *known) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(list, func(a, b *known) int { // of two lines that a merge left that of a person
+		if c := strings.Compare(a.name, b.name); c != 0 || a.byHand() == b.byHand() {
+			return c
+		}
+		if a.byHand() {
+			return -1
+		}
+		return 1
+	})
 	return slices.CompactFunc(list, func(a, b *known) bool { return a.name == b.name })
 }
 

@@ -18,6 +18,8 @@ node/fixed  refused  Foo: no such operator
 node/gone  refused  because it was there once
 node/seq_*  refused  because sequences are out of scope
 node/str_*  refused  because strings are out of scope
+node/twice  refused  Foo: no such operator
+node/twice  refused  because of both sides
 node/worse  refused  Foo: no such operator
 `
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -35,6 +37,7 @@ node/worse  refused  Foo: no such operator
 		{name: "node/seq_a", outcome: refused, reason: "x"},
 		{name: "node/str_a", outcome: refused, reason: "y"},
 		{name: "node/str_b", outcome: pass},
+		{name: "node/twice", outcome: refused, reason: "z"},
 		{name: "node/worse", outcome: failed, reason: "crash"},
 	}
 	want := []string{
@@ -46,7 +49,7 @@ node/worse  refused  Foo: no such operator
 	if got := surprises(cases, list, false); !reflect.DeepEqual(got, want) {
 		t.Errorf("surprises:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	want = append(want, "node/gone is listed, but there is no such case")
+	want = append(want, "node/gone is listed, but there is no such case", "node/twice is listed, but there is no such case")
 	if got := surprises(cases, list, true); !reflect.DeepEqual(got, want) {
 		t.Errorf("surprises of all:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -63,6 +66,7 @@ node/worse  refused  Foo: no such operator
 node/new  refused  Bar: no such operator
 node/seq_*  refused  because sequences are out of scope
 node/str_a  refused  y
+node/twice  refused  because of both sides
 node/worse  fail  crash
 `; got != want {
 		t.Errorf("updated list:\n%s\nwant:\n%s", got, want)

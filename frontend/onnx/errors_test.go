@@ -164,7 +164,7 @@ func TestErrors(t *testing.T) {
 			a4 = Pad(x, p, _, a)
 			a5 = Pad(x, p3, _, p)
 			a6 = Pad(x, p, _, f)
-			a7 = Pad<mode="wrap">(y, p)
+			a7 = Pad<mode="mirror">(y, p)
 			a8 = Softmax<axis=4>(x)
 			out a1`, `
 			t.onnx: node 0 (Conv): input 1 (weights): want 3 or 4 dims, got f32[2,2]
@@ -173,7 +173,7 @@ func TestErrors(t *testing.T) {
 			t.onnx: node 3 (Pad): input 3 (axes): axis 4 of 4 dims: want -4 to 3
 			t.onnx: node 4 (Pad): input 3 (axes): axes [1 1]: axis 1 is given twice
 			t.onnx: node 5 (Pad): input 3 (axes): want a vector of integers, got f32[1]
-			t.onnx: node 6 (Pad): mode "wrap": want constant, reflect or edge
+			t.onnx: node 6 (Pad): mode "mirror": want constant, reflect, edge or wrap
 			t.onnx: node 7 (Softmax): axis 4 of 4 dims: want -4 to 3`},
 		{"old forms have no inputs", `
 			opset 10

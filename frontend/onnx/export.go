@@ -84,6 +84,10 @@ func opsetFor(o ir.Op) int {
 		if len(o.Dilations) > 0 {
 			return 19
 		}
+	case *op.Pad:
+		if o.Mode == "wrap" {
+			return 19
+		}
 	case *op.Reshape:
 		if o.AllowZero {
 			return 14

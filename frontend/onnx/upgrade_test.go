@@ -82,6 +82,14 @@ func TestUpgrade(t *testing.T) {
 			out y`, `
 			%y f32[1,5] = Pad<pads=[0,1,0,2],value=7f>(%x)
 			return %y`},
+		{"Pad 19 with mode wrap", `
+			opset 19
+			in x f32[1,2]
+			const p i64[4] = 0 3 0 0
+			y = Pad<mode="wrap">(x, p)
+			out y`, `
+			%y f32[1,5] = Pad<pads=[0,3,0,0],mode="wrap">(%x)
+			return %y`},
 		{"Pad 18 with axes", `
 			opset 18
 			in x f32[1,2,3]

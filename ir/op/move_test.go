@@ -84,7 +84,7 @@ func TestMoves(t *testing.T) {
 		}
 		check(tile, shape, func(a, i int) int { return i % x.Shape[a] }, 0)
 
-		pad := &Pad{make([]int, 2*rank), 7, []string{"constant", "edge", "reflect"}[r.IntN(3)]}
+		pad := &Pad{make([]int, 2*rank), 7, []string{"constant", "edge", "reflect", "wrap"}[r.IntN(4)]}
 		for i, d := range x.Shape {
 			pad.Pads[i], pad.Pads[rank+i] = r.IntN(5)*r.IntN(2), r.IntN(5)*r.IntN(2)
 			if d > 1 && r.IntN(3) == 0 {
@@ -104,6 +104,10 @@ func TestMoves(t *testing.T) {
 					return -1
 				case pad.Mode == "edge":
 					k = min(max(k, lo), hi-1)
+				case pad.Mode == "wrap" && k < lo:
+					k += hi - lo
+				case pad.Mode == "wrap":
+					k -= hi - lo
 				case hi-lo == 1:
 					k = lo
 				case k < lo:

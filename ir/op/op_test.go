@@ -276,7 +276,7 @@ func TestInfer(t *testing.T) {
 		{&Pad{Pads: []int{0, 1, 0, -1}, Mode: "constant"}, "f32[N,3]", "f32[N,3]"},
 		{&Pad{Pads: []int{1, 0, 0, 0}, Mode: "edge"}, "f32[N,3]", "error: axis 0 is padded, so dimension N must be known"},
 		{&Pad{Pads: []int{1, 0}, Mode: "edge"}, "f32[1,3]", "error: pads [1 0]: want 4, two for each axis of f32[1,3]"},
-		{&Pad{Pads: []int{0, 0}, Mode: "wrap"}, "f32[3]", `error: mode "wrap": want constant, reflect or edge`},
+		{&Pad{Pads: []int{0, 0}, Mode: "mirror"}, "f32[3]", `error: mode "mirror": want constant, reflect, edge or wrap`},
 		{&Pad{Pads: []int{-2, -2}, Mode: "edge"}, "f32[3]", "error: pads -2 and -2 crop more than axis 0 of f32[3] has"},
 		{&Pad{Pads: []int{-3, 1}, Mode: "edge"}, "f32[3]", "error: mode edge: axis 0 of f32[3] has no elements to pad with"},
 		{&Softmax{-1}, "f32[N,10]", "f32[N,10]"},

@@ -8,7 +8,8 @@ import (
 )
 
 // Pad is ONNX Pad (2 and later; pads and value are inputs since 11): Pads are the begins of all axes, then the ends; negative ones
-// crop. Mode is "constant" (with Value), "reflect" (about the border element, which is not repeated) or "edge".
+// crop. Mode is "constant" (with Value), "reflect" (about the border element, which is not repeated), "edge" or,
+// as of 19, "wrap" (the other end of the axis follows).
 type Pad struct {
 	Pads  []int   `attr:"pads"`
 	Value float32 `attr:"value"`
@@ -26,8 +27,8 @@ func (o *Pad) Infer(in []*ir.Type) ([]ir.Type, error) {
 	if len(o.Pads) != 2*r {
 		return nil, fmt.Errorf("pads %v: want %d, two for each axis of %v", o.Pads, 2*r, *x)
 	}
-	if o.Mode != "constant" && o.Mode != "reflect" && o.Mode != "edge" {
-		return nil, fmt.Errorf("mode %q: want constant, reflect or edge", o.Mode)
+	if o.Mode != "constant" && o.Mode != "reflect" && o.Mode != "edge" && o.Mode != "wrap" {
+		return nil, fmt.Errorf("mode %q: want constant, reflect, edge or wrap", o.Mode)
 	}
 	shape := make([]int, r)
 	for i, d := range x.Shape {
@@ -80,6 +81,8 @@ func (o *Pad) source(i, n int) int {
 		return -1
 	case o.Mode == "edge":
 		return min(max(i, 0), n-1)
+	case o.Mode == "wrap":
+		return (i%n + n) % n
 	case n == 1:
 		return 0
 	}
