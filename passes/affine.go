@@ -45,7 +45,7 @@ type linear struct{ mul, add []float64 }
 // nil if it is not one.
 func linearOf(n *ir.Node, axis int) (l linear, x *ir.Value) {
 	shape := n.Out[0].Type.Shape
-	if axis >= len(shape) || shape[axis] < 1 {
+	if axis < 0 || axis >= len(shape) || shape[axis] < 1 {
 		return l, nil
 	}
 	c := shape[axis]
