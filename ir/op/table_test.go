@@ -236,6 +236,8 @@ func anyCase(r *rand.Rand) (Op, []*tensor.T) {
 			return &Conv{Group: 1}, []*tensor.T{randT(r, tensor.F32, base...), w}
 		case *DepthToSpace:
 			return &DepthToSpace{2, []string{"DCR", "CRD"}[r.IntN(2)]}, []*tensor.T{randT(r, e, base[0], 4*base[1], base[2], 2)}
+		case *SpaceToDepth:
+			return &SpaceToDepth{2}, []*tensor.T{randT(r, e, base[0], base[1], 2*base[2], 2)}
 		case *ReverseSequence:
 			return &ReverseSequence{BatchAxis: 1}, []*tensor.T{x, randT(r, tensor.U(8), base[1])}
 		case *ScatterElements:
