@@ -59,11 +59,14 @@ func Lower(g *ir.Graph, o Options) (*Lowered, error) {
 	var errs []error
 	failed := map[*ir.Node]bool{}
 	for _, n := range g.Nodes {
-		if tail[n] || l.flattened[n] {
+		if tail[n] {
 			continue
 		}
 		if slices.ContainsFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && failed[v.Def] }) {
 			failed[n] = true // a consequence
+			continue
+		}
+		if l.flattened[n] {
 			continue
 		}
 		if err := l.node(n); err != nil {

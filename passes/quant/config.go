@@ -2,6 +2,7 @@
 // carry a Quant, with no Quantize and Dequantize between them.
 //
 //	absorb     Quantize and Dequantize nodes (QDQ and QONNX models) become the types of the values around them
+//	constants  a Transpose or Reshape of quantized weights is computed
 //	propagate  a Quant moves through operators that only move or select values
 //	fuse-act   a Relu or Clip becomes the clamp of the value before it
 //	quantize   a float graph and calibrated ranges become a quantized graph

@@ -15,7 +15,8 @@ import (
 // up to the host's tail (Tail). Run FuseAct afterwards.
 //
 // Weights are symmetric, one scale for each output channel unless PerTensor, narrow range. Biases are integers at the scale of
-// the accumulator. A value that goes only into a Relu or Clip stays float: FuseAct merges the two.
+// the accumulator. A value that goes only into a Relu or Clip stays float: FuseAct merges the two. What has a Quant keeps it: of a model
+// that is quantized in part the rest is filled in.
 func Quantize(g *ir.Graph, c *Config) error {
 	if err := c.Check(); err != nil {
 		return err
@@ -138,6 +139,9 @@ func (q *quantizer) choose(v *ir.Value, bits int) (tensor.Elem, *ir.Quant, error
 	}
 	from := v
 	if f := q.forced[v]; f != nil {
+		if f.Type.IsQuant() { // given by the model
+			return f.Type.Elem, f.Type.Quant.Clone(), nil
+		}
 		from = f
 	}
 	lo, hi, err := q.c.Range(from, bits)
@@ -156,7 +160,10 @@ func (q *quantizer) input(v *ir.Value, tail map[*ir.Node]bool) error {
 	if v.Type.IsQuant() || !v.Type.Elem.IsFloat() {
 		return nil
 	}
-	users := slices.DeleteFunc(q.g.Users(v), func(n *ir.Node) bool { return tail[n] })
+	users := slices.DeleteFunc(q.g.Users(v), func(n *ir.Node) bool {
+		_, given := n.Op.(*op.Quantize)
+		return tail[n] || given
+	})
 	if len(users) == 0 {
 		return nil
 	}
@@ -198,13 +205,15 @@ func (q *quantizer) node(n *ir.Node) error {
 	if moves(n) {
 		if t := commonQuant(n.In); t != nil {
 			for _, o := range n.Out {
-				o.Type.Elem, o.Type.Quant = t.Elem, t.Quant.Clone()
+				if !o.Type.IsQuant() {
+					o.Type.Elem, o.Type.Quant = t.Elem, t.Quant.Clone()
+				}
 			}
 			return nil
 		}
 	}
 	for _, o := range n.Out {
-		if q.fuses(o) {
+		if o.Type.IsQuant() || q.fuses(o) {
 			continue
 		}
 		e, t, err := q.choose(o, bits.A)
