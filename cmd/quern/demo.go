@@ -132,7 +132,7 @@ func demoWidth(c *cli.Context, model string, stats *calib.Result, bits int, out 
 		return nil, err
 	}
 	file := filepath.Join(out, fmt.Sprintf("lenet_int%d.onnx", bits))
-	if err := onnx.Export(file, g); err != nil {
+	if err := onnx.Export(file, g, ""); err != nil {
 		return nil, err
 	}
 	if g, err = prepared(file, nil); err != nil {

@@ -36,7 +36,8 @@ var quantizeCommand = &cli.Command{
 		&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
 		&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
 		&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
-		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX with QONNX Quant nodes"},
+		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX"},
+		&cli.StringFlag{Name: "format", Usage: "qdq (QuantizeLinear and DequantizeLinear) or qonnx (Quant nodes)", DefaultText: "qdq if all widths are 4, 8 or 16, else qonnx"},
 		jsonFlag,
 	}, preprocessFlags...),
 	Action: func(c *cli.Context) error {
@@ -51,6 +52,10 @@ var quantizeCommand = &cli.Command{
 		}
 		if c.Int("calib-limit") < 0 {
 			return usagef("--calib-limit %d: want 0 (all) or more", c.Int("calib-limit"))
+		}
+		format, err := onnx.ParseFormat(c.String("format"))
+		if err != nil {
+			return usageError{err}
 		}
 		var method *calib.Method
 		if c.IsSet("observer") {
@@ -85,7 +90,10 @@ var quantizeCommand = &cli.Command{
 			return err
 		}
 		setMeta(g, p)
-		if err := onnx.Export(c.String("o"), g); err != nil {
+		if format == "" {
+			format = onnx.DefaultFormat(g)
+		}
+		if err := onnx.Export(c.String("o"), g, format); err != nil {
 			return err
 		}
 		info, err := os.Stat(c.String("o"))
@@ -94,6 +102,7 @@ var quantizeCommand = &cli.Command{
 		}
 		r := struct {
 			Output  string `json:"output"`
+			Format  string `json:"format"`
 			W       int    `json:"w"`
 			A       int    `json:"a"`
 			Samples int    `json:"calibration_samples"`
@@ -101,9 +110,9 @@ var quantizeCommand = &cli.Command{
 			MACs    int    `json:"macs"`
 			Bits    int    `json:"weight_bits"`
 			Bytes   int64  `json:"file_bytes"`
-		}{c.String("o"), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size()}
+		}{c.String("o"), string(format), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size()}
 		return report(c, r, func(w io.Writer) {
-			fmt.Fprintf(w, "%s: W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
+			fmt.Fprintf(w, "%s: %s, W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.Format, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
 		})
 	},
 }

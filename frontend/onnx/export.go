@@ -15,13 +15,33 @@ import (
 // exportOpset is the version of ai.onnx that files are written for, unless an operator is younger.
 const exportOpset = 13
 
-// Export writes a graph as an ONNX file, which appears whole or not at all.
+// Format is how a file says what is quantized.
+type Format string
+
+// The formats. Both hold the same integers, and a file of either comes back as the same hardware program.
+const (
+	QDQ   Format = "qdq"   // QuantizeLinear and DequantizeLinear on the integer types of ONNX
+	QONNX Format = "qonnx" // Quant nodes, which name any width
+)
+
+// ParseFormat reads what a user writes; the empty string stands for DefaultFormat's choice.
+func ParseFormat(s string) (Format, error) {
+	switch f := Format(s); f {
+	case "", QDQ, QONNX:
+		return f, nil
+	}
+	return "", fmt.Errorf("format %q: want qdq or qonnx", s)
+}
+
+// Export writes a graph as an ONNX file, which appears whole or not at all. An empty format stands for DefaultFormat(g).
 //
-// A quantized value NAME is written as the float value NAME_f and a QONNX Quant node that makes NAME of it: the reals that the integers
-// stand for. So is a quantized constant. A Quantize node is a Quant node alone, a Dequantize node nothing. Importing the file, and
-// running the passes absorb, propagate and fuse-act, gives the same graph back; a graph that was imported comes back as it is.
-func Export(path string, g *ir.Graph) error {
-	m, err := ToProto(g)
+// A quantized value NAME is written as the float value NAME_f and, in QONNX, a Quant node that makes NAME of it: the reals that the
+// integers stand for. So is a quantized constant. In QDQ a QuantizeLinear node makes integers of NAME_f and a DequantizeLinear node NAME of
+// these; a constant is its integers and a DequantizeLinear node. A Quantize node is what comes between NAME_f and NAME alone, a
+// Dequantize node nothing. Importing the file, and running the passes absorb, propagate and fuse-act, gives the same graph back; a
+// graph that was imported comes back as it is.
+func Export(path string, g *ir.Graph, f Format) error {
+	m, err := ToProto(g, f)
 	if err != nil {
 		return err
 	}
@@ -29,16 +49,23 @@ func Export(path string, g *ir.Graph) error {
 }
 
 // ToProto is Export into memory.
-func ToProto(g *ir.Graph) (*onnxpb.ModelProto, error) {
+func ToProto(g *ir.Graph, f Format) (*onnxpb.ModelProto, error) {
 	if err := ir.Verify(g); err != nil {
 		return nil, fmt.Errorf("%s cannot be exported: %w", g.Name, err)
 	}
+	if f == "" {
+		f = DefaultFormat(g)
+	}
 	e := &exporter{
+		format: f, dequants: map[*ir.Value]string{},
 		g: g, p: &onnxpb.GraphProto{Name: proto.String(g.Name)}, names: g.Names(), file: map[*ir.Value]string{}, done: map[*ir.Value]bool{},
 		shared: map[string]string{}, opset: exportOpset,
 	}
 	for _, n := range g.Nodes {
 		e.opset = max(e.opset, opsetFor(n.Op))
+	}
+	if f == QDQ {
+		e.opset = max(e.opset, qdqOpset(g))
 	}
 	e.nameReals()
 	for _, v := range g.Inputs {
@@ -67,14 +94,16 @@ func ToProto(g *ir.Graph) (*onnxpb.ModelProto, error) {
 }
 
 type exporter struct {
-	g      *ir.Graph
-	p      *onnxpb.GraphProto
-	names  *ir.Names
-	file   map[*ir.Value]string // the name under which the file has a value's reals, where it is not the value's own
-	done   map[*ir.Value]bool   // constants that are written
-	shared map[string]string    // names of parameters of Quant nodes, by content
-	opset  int
-	quants bool
+	format   Format
+	g        *ir.Graph
+	p        *onnxpb.GraphProto
+	names    *ir.Names
+	file     map[*ir.Value]string // the name under which the file has a value's reals, where it is not the value's own
+	dequants map[*ir.Value]string // names of Dequantize nodes, by what they read
+	done     map[*ir.Value]bool   // constants that are written
+	shared   map[string]string    // names of parameters of Quant, QuantizeLinear and DequantizeLinear nodes, by content
+	opset    int
+	modes    []string // rounding modes of the Quant nodes of the file
 }
 
 // opsetFor is the version of ai.onnx that an operator needs.
@@ -126,8 +155,12 @@ func (e *exporter) model() *onnxpb.ModelProto {
 		m.OpsetImport = append(m.OpsetImport, &onnxpb.OperatorSetIdProto{Domain: proto.String(domain), Version: proto.Int64(int64(version))})
 	}
 	imports("", e.opset)
-	if e.quants {
+	if len(e.modes) > 0 {
 		imports(qonnxDomain, 1)
+		if f := quantFunction(e.modes, e.opset); f != nil {
+			m.Functions = append(m.Functions, f)
+			m.IrVersion = proto.Int64(max(m.GetIrVersion(), functionsIR))
+		}
 	}
 	for _, kv := range e.g.Meta {
 		m.MetadataProps = append(m.MetadataProps, &onnxpb.StringStringEntryProto{Key: proto.String(kv[0]), Value: proto.String(kv[1])})

@@ -30,8 +30,8 @@ func parseIR(t testing.TB, text string) *ir.Graph {
 
 // TestExportQuantized: graphs in the form that passes/quant makes come back the same through import, absorb, propagate and fuse-act.
 func TestExportQuantized(t *testing.T) {
-	for _, c := range []struct{ name, text string }{
-		{"layers", `graph net(%x f32[N,1,4,4]) {
+	for _, c := range []struct{ name, formats, text string }{
+		{"layers", "qdq qonnx", `graph net(%x f32[N,1,4,4]) {
 			meta "quern.scale" "255"
 			const %w i4[2,1,3,3]{s=[0.1,0.2] z=0 axis=0 min=-7 max=7} = [1 2 3 4 5 6 7 -7 -6 5 4 3 2 1 0 -1 -2 -3]
 			const %b i32[2]{s=[0.01,0.02] z=0 axis=0} = [100 -100]
@@ -43,7 +43,7 @@ func TestExportQuantized(t *testing.T) {
 			%y i16[N,3]{s=0.001 z=5} = Gemm<transB=true>(%f, %v)  # node 4 "fc" t.ir
 			return %y
 		}`},
-		{"modes, unsigned ranges, tail on the host", `graph net(%x f32[4]) {
+		{"modes, wide integers, tail on the host", "qonnx", `graph net(%x f32[4]) {
 			%q u5[4]{s=0.5 z=3 min=0 max=30 round=half_away} = Quantize(%x)  # node 0 "q" t.ir
 			%r u5[4]{s=0.25 z=0 min=1 max=7 round=floor} = Quantize(%q)  # node 1 "r" t.ir
 			const %c u3[4]{s=0.5 z=7 min=2 max=6} = [2 3 4 6]
@@ -51,14 +51,37 @@ func TestExportQuantized(t *testing.T) {
 			%t f32[4] = Softmax<axis=0>(%s)  # node 3 "t" t.ir
 			return %t, %s
 		}`},
-		{"a wide bias", `graph net(%x f32[1,2]) {
+		{"unsigned ranges, odd widths, tail on the host", "qdq qonnx", `graph net(%x f32[4]) {
+			%q u5[4]{s=0.5 z=3 min=0 max=30} = Quantize(%x)  # node 0 "q" t.ir
+			%r u5[4]{s=0.25 z=0 min=1 max=7} = Quantize(%q)  # node 1 "r" t.ir
+			const %c u3[4]{s=0.5 z=7 min=2 max=6} = [2 3 4 6]
+			const %d u9[4]{s=0.5 z=200} = [0 3 4 511]
+			%s i2[4]{s=1 z=0} = Sum(%r, %c, %d)  # node 2 "s" t.ir
+			%o u13[4]{s=1 z=8191} = Add(%s, %s)  # node 3 "o" t.ir
+			%t f32[4] = Softmax<axis=0>(%o)  # node 4 "t" t.ir
+			return %t, %s
+		}`},
+		{"weights with zero points", "qdq qonnx", `graph net(%x f32[N,2]) {
+			%q u8[N,2]{s=0.5 z=3 min=1 max=200} = Quantize(%x)  # node 0 "q" t.ir
+			const %w i6[3,2]{s=[0.1,0.2,0.3] z=[1,2,3] axis=0 min=-30 max=31} = [1 2 3 4 -30 31]
+			%y i16[N,3]{s=0.001 z=5} = Gemm<transB=true>(%q, %w)  # node 1 "fc" t.ir
+			return %y
+		}`},
+		{"a wide bias", "qdq qonnx", `graph net(%x f32[1,2]) {
 			%q i16[1,2]{s=1e-04 z=0} = Quantize(%x)  # node 0 "q" t.ir
 			const %w i8[2,2]{s=0.01 z=0} = [1 2 3 4]
 			const %b i32[2]{s=[1e-06,2e-06] z=0 axis=0} = [2147483647 -123456789]
 			%y i16[1,2]{s=0.1 z=0} = Gemm(%q, %w, %b)  # node 1 "y" t.ir
 			return %y
 		}`},
-		{"a wide bias of one scale", `graph net(%x f32[1,2]) {
+		{"a bias of 40 bits", "qdq", `graph net(%x f32[1,2]) {
+			%q i16[1,2]{s=1e-04 z=0} = Quantize(%x)  # node 0 "q" t.ir
+			const %w i8[3,2]{s=0.01 z=0} = [1 2 3 4 5 6]
+			const %b i40[3]{s=[1e-06,2e-06,3e-06] z=0 axis=0} = [549755748352 -12345678848 -5]
+			%y i16[1,3]{s=0.1 z=0} = Gemm<transB=true>(%q, %w, %b)  # node 1 "y" t.ir
+			return %y
+		}`},
+		{"a wide bias of one scale", "qdq qonnx", `graph net(%x f32[1,2]) {
 			%q i16[1,2]{s=1e-04 z=0} = Quantize(%x)  # node 0 "q" t.ir
 			const %w i8[2,2]{s=0.01 z=0} = [1 2 3 4]
 			const %b i32[2]{s=1e-06 z=0} = [2147483647 -123456789]
@@ -66,17 +89,19 @@ func TestExportQuantized(t *testing.T) {
 			return %y
 		}`},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			g := parseIR(t, c.text)
-			r := again(t, g)
-			checkSame(t, again(t, r), r)
-			for _, pass := range []func(*ir.Graph) error{quant.Absorb, quant.Propagate, quant.FuseAct} {
-				if err := pass(r); err != nil {
-					t.Fatal(err)
+		for _, f := range strings.Fields(c.formats) {
+			t.Run(c.name+" "+f, func(t *testing.T) {
+				g := parseIR(t, c.text)
+				r := again(t, g, Format(f))
+				checkSame(t, again(t, r, Format(f)), r)
+				for _, pass := range []func(*ir.Graph) error{quant.Absorb, quant.Propagate, quant.FuseAct} {
+					if err := pass(r); err != nil {
+						t.Fatal(err)
+					}
 				}
-			}
-			checkSame(t, r, g)
-		})
+				checkSame(t, r, g)
+			})
+		}
 	}
 }
 
@@ -89,7 +114,7 @@ func TestExportForm(t *testing.T) {
 		%y i8[N,1]{s=1 z=1} = MatMul(%q, %w)  # node 1 "mm" t.ir
 		return %y
 	}`)
-	m, err := ToProto(g)
+	m, err := ToProto(g, QONNX)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +150,51 @@ func TestExportForm(t *testing.T) {
 	}
 	if d := m.Graph.Output[0].Type.GetTensorType(); d.GetElemType() != 1 || d.Shape.Dim[0].GetDimParam() != "N" || d.Shape.Dim[1].GetDimValue() != 1 {
 		t.Errorf("output: %v", d)
+	}
+}
+
+// TestExportLinearForm is the same in QDQ: 4 bits have 8 with a Clip, weights their own type, what only moves no Clip.
+func TestExportLinearForm(t *testing.T) {
+	g := parseIR(t, `graph net(%x f32[N,2]) {
+		%q u4[N,2]{s=0.5 z=0 min=0 max=12} = Quantize(%x)  # node 0 "in" t.ir
+		const %w i4[2,1]{s=0.25 z=0} = [3 -8]
+		%y i8[N,1]{s=1 z=1} = MatMul(%q, %w)  # node 1 "mm" t.ir
+		%a i7[N,1]{s=1 z=1} = Sigmoid(%y)  # node 2 "a" t.ir
+		%r i7[1,N]{s=1 z=1} = Transpose<perm=[1,0]>(%a)  # node 3 "r" t.ir
+		return %r
+	}`)
+	m, err := ToProto(g, QDQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"q_c = Clip(x,q_min,q_max) q_quern_clip map[]",
+		"q_int = QuantizeLinear(q_c,q_scale,q_zero) in map[quern.max:12 quern.min:0 quern.type:u4]",
+		"q = DequantizeLinear(q_int,q_scale,q_zero) q_dequant map[]",
+		"w = DequantizeLinear(w_int,w_scale,w_zero) w_quant map[]",
+		"y_f = MatMul(q,w) mm map[]",
+		"y_int = QuantizeLinear(y_f,y_scale,y_zero) y_quant map[]",
+		"y = DequantizeLinear(y_int,y_scale,y_zero) y_dequant map[]",
+		"a_f = Sigmoid(y) a map[]",
+		"a_c = Clip(a_f,a_min,a_max) a_quern_clip map[]",
+		"a_int = QuantizeLinear(a_c,y_scale,y_zero) a_quant map[quern.max:63 quern.min:-64 quern.type:i7]",
+		"a = DequantizeLinear(a_int,y_scale,y_zero) a_dequant map[]",
+		"r_f = Transpose(a) r map[]",
+		"r_int = QuantizeLinear(r_f,y_scale,y_zero) r_quant map[quern.max:63 quern.min:-64 quern.type:i7]",
+		"r = DequantizeLinear(r_int,y_scale,y_zero) r_dequant map[]",
+	}
+	for i, n := range m.Graph.Node {
+		meta := map[string]string{}
+		for _, kv := range n.MetadataProps {
+			meta[kv.GetKey()] = kv.GetValue()
+		}
+		s := fmt.Sprintf("%s = %s(%s) %s %v", n.Output[0], n.GetOpType(), strings.Join(n.Input, ","), n.GetName(), meta)
+		if i >= len(want) || s != want[i] {
+			t.Errorf("node %d: got %s", i, s)
+		}
+	}
+	if m.OpsetImport[0].GetVersion() != 21 || len(m.OpsetImport) != 1 || len(m.Functions) != 0 || DefaultFormat(g) != QONNX {
+		t.Errorf("opsets %v, %d functions, default format %s", m.OpsetImport, len(m.Functions), DefaultFormat(g))
 	}
 }
 
@@ -185,6 +255,18 @@ func TestReadTensor(t *testing.T) {
 
 func TestExportErrors(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
+		{"qdq: rounding", `graph net(%x f32[2]) {
+			%q u4[2]{s=0.5 z=0 round=floor} = Quantize(%x)  # node 3 "in" t.ir
+			return %q
+		}`, `t.ir: node 3 "in" (Quantize): %q: QuantizeLinear rounds half_even, not floor; format qonnx has more modes`},
+		{"qdq: width", `graph net(%x f32[2]) {
+			%q u17[2]{s=0.5 z=0} = Quantize(%x)  # node 3 "in" t.ir
+			return %q
+		}`, `t.ir: node 3 "in" (Quantize): %q: QuantizeLinear has no type for u17, the widest are int16 and uint16; format qonnx has any width up to 32 bits`},
+		{"qdq: zero point", `graph net(%x f32[2]) {
+			%q u4[2]{s=0.5 z=-1} = Quantize(%x)  # node 3 "in" t.ir
+			return %q
+		}`, `t.ir: node 3 "in" (Quantize): %q: QuantizeLinear has no type for u4 with zero point -1; format qonnx has`},
 		{"rounding", `graph net(%x f32[2]) {
 			%q u4[2]{s=0.5 z=0 round=half_up} = Quantize(%x)  # node 3 "in" t.ir
 			return %q
@@ -192,7 +274,7 @@ func TestExportErrors(t *testing.T) {
 		{"range along an axis", `graph net(%x f32[2]) {
 			%q u4[2]{s=[0.5,1] z=0 axis=0 min=0 max=3} = Quantize(%x)  # node 3 "in" t.ir
 			return %q
-		}`, `t.ir: node 3 "in" (Quantize): %q: a range of 0..3 along axis 0 has no form in QONNX`},
+		}`, `t.ir: node 3 "in" (Quantize): %q: a range of 0..3 along axis 0 has no form in ONNX`},
 		{"one bit", `graph net(%x f32[2]) {
 			%q i1[2]{s=0.5 z=0} = Quantize(%x)  # node 3 "in" t.ir
 			return %q
@@ -228,7 +310,11 @@ func TestExportErrors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = ToProto(g)
+			f := QONNX
+			if strings.HasPrefix(c.name, "qdq") {
+				f = QDQ
+			}
+			_, err = ToProto(g, f)
 			checkError(t, err, c.want)
 		})
 	}
@@ -245,7 +331,7 @@ func TestExportFile(t *testing.T) {
 		%q u4[2]{s=0.5 z=0 round=half_up} = Quantize(%x)
 		return %q
 	}`)
-	if err := Export(path, bad); err == nil {
+	if err := Export(path, bad, ""); err == nil {
 		t.Error("no error")
 	}
 	if b, _ := os.ReadFile(path); string(b) != "old" {
@@ -255,7 +341,7 @@ func TestExportFile(t *testing.T) {
 		in x f32[N,2]
 		y = Relu(x)  ; r
 		out y`)
-	if err := Export(path, g); err != nil {
+	if err := Export(path, g, ""); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Import(path, Options{})

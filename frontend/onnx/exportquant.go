@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"quern/frontend/onnx/onnxpb"
@@ -26,6 +27,9 @@ func (e *exporter) nameReals() {
 			continue
 		}
 		v, r := n.In[0], n.Out[0]
+		if _, named := e.dequants[v]; !named {
+			e.dequants[v] = n.Pos.Name
+		}
 		if _, named := e.file[v]; v.Type.Quant != nil && !named && (v.Def == nil && v.Const == nil || !e.g.IsOutput(v)) {
 			e.file[v] = r.Name
 		}
@@ -50,9 +54,17 @@ func (e *exporter) dequantize(n *ir.Node, real string) {
 	e.file[r] = real
 }
 
-// quant writes the Quant node that makes the reals of v out of the float value from. Where v has a range of its own, such as that of a
-// Relu on signed integers, attributes say it for the importer, and a Clip before the node for everybody else.
+// quant writes what makes the reals of v out of the float value from; name is that of the node which quantizes.
 func (e *exporter) quant(from string, v *ir.Value, name string) error {
+	if e.format == QDQ {
+		return e.quantizeLinear(from, v, name)
+	}
+	return e.quantNode(from, v, name)
+}
+
+// quantNode writes the QONNX Quant node that makes the reals of v out of the float value from. Where v has a range of its own, such as that of a
+// Relu on signed integers, attributes say it for the importer, and a Clip before the node for everybody else.
+func (e *exporter) quantNode(from string, v *ir.Value, name string) error {
 	q, elem := v.Type.Quant, v.Type.Elem
 	mode := map[ir.Round]string{ir.HalfEven: "ROUND", ir.HalfAway: "HALF_UP", ir.Floor: "FLOOR"}[q.Round]
 	switch {
@@ -61,7 +73,9 @@ func (e *exporter) quant(from string, v *ir.Value, name string) error {
 	case elem == tensor.I(1):
 		return fmt.Errorf("%%%s: one signed bit is -1 and 1 in QONNX, not -1 and 0", v.Name)
 	}
-	e.quants = true
+	if !slices.Contains(e.modes, mode) {
+		e.modes = append(e.modes, mode)
+	}
 	attrs := []*onnxpb.AttributeProto{boolAttr("signed", elem.Kind == tensor.Int)}
 	lo, hi := elem.Range()
 	narrow := false
@@ -127,9 +141,9 @@ func quantTensors(v *ir.Value) (scale, zero *tensor.T, err error) {
 	return scale, zero, nil
 }
 
-// parameter is an initializer that Quant nodes with the same scale, zero point or width share.
+// parameter is an initializer that nodes with the same scale, zero point or width share.
 func (e *exporter) parameter(base, suffix string, t *tensor.T) (string, error) {
-	key := suffix + fmt.Sprint(t.Shape)
+	key := suffix + t.Elem.String() + fmt.Sprint(t.Shape, t.I)
 	for _, x := range t.F {
 		key += string(binary.LittleEndian.AppendUint32(nil, math.Float32bits(x)))
 	}
@@ -141,11 +155,34 @@ func (e *exporter) parameter(base, suffix string, t *tensor.T) (string, error) {
 	return name, err
 }
 
+// moved reports whether v is what an operator moved or selected among values of the same type: all are in its range.
+func moved(v *ir.Value) bool {
+	if v.Def == nil || op.Of(v.Def.Op).Class != op.SameScale {
+		return false
+	}
+	switch v.Def.Op.(type) {
+	case *op.Pad, *op.Quantize:
+		return false
+	}
+	for _, in := range v.Def.In {
+		if in != nil && in.Type.Elem.IsFloat() || in != nil && in.Type.IsQuant() && !in.Type.Quant.Equal(v.Type.Quant) {
+			return false
+		}
+	}
+	return true
+}
+
 // clip writes the Clip of reals that is the range of v, and returns its result.
+//
+// There is none behind an operator that moves values. That spares nodes, and onnxruntime 1.30 an error of its own: between DequantizeLinear
+// and Clip it puts a QuantizeLinear with an output_dtype of int8, which it then refuses as of opset 21 (its issue 25526).
 func (e *exporter) clip(from string, v *ir.Value) (string, error) {
 	q, real := v.Type.Quant, e.realName(v)
+	if moved(v) {
+		return from, nil
+	}
 	if !q.PerTensor() {
-		return "", fmt.Errorf("%%%s: a range of %d..%d along axis %d has no form in QONNX", v.Name, q.Min, q.Max, q.Axis)
+		return "", fmt.Errorf("%%%s: a range of %d..%d along axis %d has no form in ONNX", v.Name, q.Min, q.Max, q.Axis)
 	}
 	in := []string{from}
 	for i, b := range []int64{q.Min, q.Max} {
@@ -165,9 +202,12 @@ func (e *exporter) clip(from string, v *ir.Value) (string, error) {
 	return out, nil
 }
 
-// quantConstant writes a quantized constant as reals and a Quant node. Integers that float32 numbers cannot carry, which only wide biases
-// have, are written as they are with a DequantizeLinear node.
+// quantConstant writes a quantized constant. In QONNX it is reals and a Quant node; integers that float32 numbers cannot carry, which only
+// wide biases have, are written as they are with a DequantizeLinear node, as everything is in QDQ.
 func (e *exporter) quantConstant(v *ir.Value, name string) error {
+	if e.format == QDQ {
+		return e.linearConstant(v, name)
+	}
 	q, real := v.Type.Quant, e.realName(v)
 	t := q.Reals(v.Const)
 	bad := -1
@@ -187,29 +227,5 @@ func (e *exporter) quantConstant(v *ir.Value, name string) error {
 	if v.Type.Elem != tensor.I32 || q.Min != lo || q.Max != hi || q.Round != ir.HalfEven || !allEqual(q.Zero, 0) {
 		return fmt.Errorf("constant %%%s: element %d, %d, does not survive as a float32 number", v.Name, bad, v.Const.I[bad])
 	}
-	ints := v.Name
-	if ints == real { // that name goes to the reals
-		ints = e.names.New(real + "_int")
-	}
-	p, err := encodeTensor(ints, v.Const)
-	if err != nil {
-		return err
-	}
-	e.p.Initializer = append(e.p.Initializer, p)
-	shape, attrs := []int{}, []*onnxpb.AttributeProto(nil)
-	if !q.PerTensor() {
-		shape = []int{len(q.Scale)}
-		attrs = append(attrs, intAttr("axis", q.Axis))
-	}
-	t = tensor.New(tensor.F32, shape...)
-	for i, s := range q.Scale {
-		t.F[i] = float32(s)
-	}
-	scale, err := e.parameter(real, "_scale", t)
-	if err != nil {
-		return err
-	}
-	in := []string{ints, scale}
-	e.add("DequantizeLinear", "", name, in, []string{real}, attrs...)
-	return nil
+	return e.dequantizeConstant(v, v.Type.Elem, name)
 }

@@ -87,7 +87,7 @@ func FuzzFromProto(f *testing.F) {
 		if err := ir.Verify(g); err != nil {
 			t.Fatal(err)
 		}
-		p, err := ToProto(g)
+		p, err := ToProto(g, QONNX)
 		if err != nil {
 			return
 		}

@@ -63,6 +63,7 @@ func fromProto(m *onnxpb.ModelProto, file, dir string, o Options) (*ir.Graph, er
 	im := &importer{
 		g: &ir.Graph{}, file: file, dir: dir, o: o, opsets: map[string]int{}, vals: map[string]*ir.Value{}, bad: map[string]bool{},
 		reads: map[string]int{}, defined: map[string]string{}, reals: map[*ir.Value]*ir.Value{}, quantized: map[*ir.Value][]*ir.Value{},
+		carriers: map[*ir.Value]tensor.Elem{},
 	}
 	if err := im.header(m); err != nil {
 		return nil, err
@@ -94,6 +95,7 @@ type importer struct {
 
 	reals     map[*ir.Value]*ir.Value   // Dequantize results of values, for operators of the QOperator form
 	quantized map[*ir.Value][]*ir.Value // constants of integers as quantized ones
+	carriers  map[*ir.Value]tensor.Elem // types in the file of what QuantizeLinear made, where metadata may say a narrower one
 	errs      []error
 }
 

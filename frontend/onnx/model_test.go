@@ -237,10 +237,10 @@ func lines(s string) []string {
 	return r
 }
 
-// again exports a graph and imports what was written.
-func again(t testing.TB, g *ir.Graph) *ir.Graph {
+// again exports a graph, in QONNX unless another format is given, and imports what was written.
+func again(t testing.TB, g *ir.Graph, f ...Format) *ir.Graph {
 	t.Helper()
-	m, err := ToProto(g)
+	m, err := ToProto(g, append(f, QONNX)[0])
 	if err != nil {
 		t.Fatal(err)
 	}

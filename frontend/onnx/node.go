@@ -41,6 +41,12 @@ func (im *importer) node(i int, p *onnxpb.NodeProto) {
 // builder finds what imports the operator. If there is nothing, the operator is noted as missing.
 func (n *node) builder() func(*node) {
 	name, dom := n.p.GetOpType(), domain(n.p.GetDomain())
+	if b := builders[dom][name]; b != nil && dom != "" { // a function of that name says for others what is known here
+		return b
+	}
+	if name == "Add" && dom == "" && n.meta(metaType) != "" {
+		return wideConstant
+	}
 	if slices.Contains(n.im.functions, dom+"."+name) {
 		n.im.missing.add(n, "functions that the file defines are not supported: the model has to be exported with them inlined")
 		return nil

@@ -63,7 +63,7 @@ func quantNode(n *node) {
 	x := n.in[0]
 	if lo != q.Min || hi != q.Max {
 		q.Min, q.Max = lo, hi
-		x = n.dropClip(x)
+		x = n.dropClip(x, q)
 	}
 	out := n.outputs(1)
 	v := n.quantize(x, e, q, n.im.names.New(out[0]+"_int"))
@@ -135,16 +135,18 @@ func (n *node) quantAxis(params ...*tensor.T) int {
 	return max(found, 0)
 }
 
-// clipSuffix ends the names of the Clip nodes that the exporter puts before a Quant node for tools that do not know quern_min.
+// clipSuffix ends the names of the Clip nodes that the exporter puts before a node which quantizes to a range of its own, for tools that do
+// not know how it is said there.
 const clipSuffix = "_quern_clip"
 
-// dropClip takes such a Clip out of the graph and returns what it reads.
-func (n *node) dropClip(x *ir.Value) *ir.Value {
+// dropClip takes such a Clip, to the range of q, out of the graph and returns what it reads.
+func (n *node) dropClip(x *ir.Value, q *ir.Quant) *ir.Value {
 	k := x.Def
 	if k == nil || !strings.HasSuffix(k.Pos.Name, clipSuffix) || n.im.reads[x.Name] != 1 {
 		return x
 	}
-	if _, ok := k.Op.(*op.Clip); !ok {
+	c, ok := k.Op.(*op.Clip)
+	if !ok || !q.PerTensor() || q.Quantize(float64(c.Min), 0) != q.Min || q.Quantize(float64(c.Max), 0) != q.Max {
 		return x
 	}
 	n.im.g.Remove(k)

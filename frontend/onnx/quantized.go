@@ -3,6 +3,7 @@ package onnx
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"quern/frontend/onnx/onnxpb"
 	"quern/ir"
@@ -30,7 +31,14 @@ func quantizeLinear(n *node) {
 	if q == nil || !n.noMoreAttrs("saturate") { // saturate is about float8
 		return
 	}
-	n.quantize(n.in[0], e, q, n.outputs(1)[0])
+	x := n.in[0]
+	carrier := e
+	if n.carried(&e, q) {
+		x = n.dropClip(x, q)
+	}
+	if v := n.quantize(x, e, q, n.outputs(1)[0]); v != nil {
+		n.im.carriers[v] = carrier
+	}
 }
 
 func (n *node) element(e *tensor.Elem, typ int32, attr string) {
@@ -53,8 +61,12 @@ func dequantizeLinear(n *node) {
 		}
 	}
 	x := n.in[0]
-	if z := n.input(2); z != nil && z.Type.Elem != x.Type.Elem {
-		n.fail("input 2 (zero point): want the element type of input 0, %v, got %v", x.Type.Elem, z.Type)
+	e := x.Type.Elem
+	if c, ok := n.im.carriers[x]; ok {
+		e = c
+	}
+	if z := n.input(2); z != nil && z.Type.Elem != e {
+		n.fail("input 2 (zero point): want the element type of input 0, %v, got %v", e, z.Type)
 	}
 	q := n.linear(x.Type.Elem)
 	if q == nil || !n.noMoreAttrs() {
@@ -83,8 +95,14 @@ func (n *node) integers(i int, q *ir.Quant) *ir.Value {
 		}
 		return x
 	}
+	e := x.Type.Elem
+	n.carried(&e, q)
+	if k := slices.IndexFunc(x.Const.I, func(k int64) bool { return k < q.Min || k > q.Max }); k >= 0 {
+		n.fail("input %d: element %d is %d, want %d..%d", i, k, x.Const.I[k], q.Min, q.Max)
+		return nil
+	}
 	for _, v := range n.im.quantized[x] {
-		if v.Type.Quant.Equal(q) {
+		if v.Type.Elem == e && v.Type.Quant.Equal(q) {
 			return v
 		}
 	}
@@ -92,7 +110,8 @@ func (n *node) integers(i int, q *ir.Quant) *ir.Value {
 	if n.im.reads[name] > 1 {
 		name = n.im.names.New(name)
 	}
-	v := &ir.Value{Name: name, Type: ir.Type{Elem: x.Type.Elem, Shape: x.Type.Shape, Quant: q}, Const: x.Const}
+	c := &tensor.T{Elem: e, Shape: x.Const.Shape, I: x.Const.I}
+	v := &ir.Value{Name: name, Type: ir.Type{Elem: e, Shape: x.Type.Shape, Quant: q}, Const: c}
 	n.im.quantized[x] = append(n.im.quantized[x], v)
 	return v
 }
@@ -116,6 +135,38 @@ func (im *importer) adopt(x *ir.Value, q *ir.Quant, uses int) error {
 		}
 	}
 	return fmt.Errorf("%q is computed with plain integers; want what QuantizeLinear made, a constant or a graph input", x.Name)
+}
+
+// carried reads the metadata that the exporter gives a node whose integers have a type or a range of their own inside the ONNX type e.
+func (n *node) carried(e *tensor.Elem, q *ir.Quant) bool {
+	name := n.meta(metaType)
+	if name == "" {
+		return false
+	}
+	own, err := tensor.ParseElem(name)
+	if err != nil || own.Kind != e.Kind || own.Bits > e.Bits {
+		n.fail("metadata %s is %q, want an integer type inside %v", metaType, name, *e)
+		return false
+	}
+	lo, hi := own.Range()
+	a, errA := strconv.ParseInt(n.meta(metaMin), 10, 64)
+	b, errB := strconv.ParseInt(n.meta(metaMax), 10, 64)
+	if errA != nil || errB != nil || a < lo || b > hi || a > b {
+		n.fail("metadata %s %q, %s %q: want a range inside %d..%d", metaMin, n.meta(metaMin), metaMax, n.meta(metaMax), lo, hi)
+		return false
+	}
+	*e, q.Min, q.Max = own, a, b
+	return true
+}
+
+// meta is a string of the node's metadata, empty if it has none of that key.
+func (n *node) meta(key string) string {
+	for _, kv := range n.p.MetadataProps {
+		if kv.GetKey() == key {
+			return kv.GetValue()
+		}
+	}
+	return ""
 }
 
 // sameReals reports whether integers stand for the same reals.
