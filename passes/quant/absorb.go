@@ -14,12 +14,17 @@ import (
 func Absorb(g *ir.Graph) error {
 	for _, n := range slices.Clone(g.Nodes) {
 		if _, ok := n.Op.(*op.Dequantize); ok && n.In[0].Type.IsQuant() {
-			v := n.In[0]
-			// The file's name of the reals; an input keeps its own, and so does an output of integers.
-			if (v.Def != nil && !g.IsOutput(n.Out[0]) || v.Const != nil) && !g.IsOutput(v) {
-				v.Name, n.Out[0].Name = n.Out[0].Name, v.Name
+			v, r := n.In[0], n.Out[0]
+			input := v.Def == nil && v.Const == nil
+			switch {
+			case g.IsOutput(r) && (input || g.IsOutput(v)): // two names of the interface for one value
+				n.Op, r.Type = &op.Identity{}, v.Type.Clone()
+				continue
+			case input || g.IsOutput(v): // keeps its name
+			case !g.IsOutput(r) || v.Const != nil:
+				v.Name, r.Name = r.Name, v.Name // the file's name of the reals
 			}
-			g.ReplaceUses(n.Out[0], v)
+			g.ReplaceUses(r, v)
 			g.Remove(n)
 		}
 	}

@@ -25,9 +25,10 @@ func FuseAct(g *ir.Graph) error {
 		if from := v.Type.Quant; from != nil { // already clamped on the same grid
 			q.Min, q.Max = max(q.Min, from.Min), min(q.Max, from.Max)
 		}
-		q.Min, q.Max = max(q.Min, q.Quantize(lo, 0)), min(q.Max, q.Quantize(hi, 0))
+		// The bounds on the whole grid of the result: q would pull a bound outside it to its own end.
+		q.Min, q.Max = max(q.Min, t.Quant.Quantize(lo, 0)), min(q.Max, t.Quant.Quantize(hi, 0))
 		if q.Min > q.Max {
-			continue
+			continue // a constant
 		}
 		n.Out[0].Type.Quant = q
 		g.TakeOver(v, n)
