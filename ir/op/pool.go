@@ -130,11 +130,11 @@ func (o *AveragePool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		return nil, err
 	}
 	x, y := in[0], out[0]
-	scale := o.scale(s, x.Shape, y.Shape)
+	counts := o.Counts(s, x.Shape, y.Shape)
 	if len(s.Kernel) > 2 {
 		sums(y.F, x.F, s, x.Shape, y.Shape)
 		for i := range y.F {
-			y.F[i] /= scale[i%len(scale)]
+			y.F[i] /= float32(max(counts[i%len(counts)], 1))
 		}
 		return out, nil
 	}
@@ -153,20 +153,21 @@ func (o *AveragePool) Eval(in []*tensor.T) ([]*tensor.T, error) {
 			}
 		})
 		for i := range dst {
-			dst[i] /= scale[i]
+			dst[i] /= float32(max(counts[i], 1)) // the mean of nothing is 0
 		}
 	}
 	return out, nil
 }
 
-// scale is the divisor of every position of a result plane.
-func (o *AveragePool) scale(s Spatial, x, y []int) []float32 {
-	d := []float32{1}
+// Counts are the taps that count at each position of a result plane, row major: the divisors. x and y are the shapes of input and result.
+// It is 0 where dilated taps all miss the input.
+func (o *AveragePool) Counts(s Spatial, x, y []int) []int {
+	d := []int{1}
 	for i := range s.Kernel {
-		var next []float32
+		var next []int
 		for _, r := range d {
-			for _, c := range o.Counts(s, i, x[2+i], y[2+i]) {
-				next = append(next, r*float32(c))
+			for _, c := range o.countsAlong(s, i, x[2+i], y[2+i]) {
+				next = append(next, r*c)
 			}
 		}
 		d = next
@@ -174,9 +175,8 @@ func (o *AveragePool) scale(s Spatial, x, y []int) []float32 {
 	return d
 }
 
-// Counts are the taps that count for each of n output positions of axis i with an input of the given size: the divisor is the product
-// over the axes.
-func (o *AveragePool) Counts(s Spatial, i, in, n int) []int {
+// countsAlong are the taps that count for each of n output positions of axis i with an input of the given size.
+func (o *AveragePool) countsAlong(s Spatial, i, in, n int) []int {
 	lo, hi := 0, in
 	if o.CountIncludePad {
 		lo, hi = -s.Begin[i], in+s.End[i]
@@ -188,7 +188,6 @@ func (o *AveragePool) Counts(s Spatial, i, in, n int) []int {
 				c[p]++
 			}
 		}
-		c[p] = max(c[p], 1) // dilated taps may all miss the input: the sum is 0 then
 	}
 	return c
 }

@@ -119,10 +119,13 @@ func (l *lowerer) node(n *ir.Node) error {
 		return errors.New("has no integer form; supported here: " + strings.Join(RuleNames(), ", "))
 	}
 	for i, v := range n.In {
-		if v == nil || v.Const != nil || l.bufs[v] != nil || l.merged(v) {
+		if v != nil && l.merged(v) {
+			v = v.Def.In[0] // what the rule takes instead
+		}
+		if v == nil || v.Const != nil || l.bufs[v] != nil {
 			continue
 		}
-		if _, ok := n.Op.(*op.Quantize); ok && v.Def == nil {
+		if _, ok := n.Op.(*op.Quantize); ok && v.Def == nil && !v.Type.IsQuant() {
 			continue // a graph input: the host converts
 		}
 		if v.Def == nil && v.Type.IsQuant() {

@@ -77,33 +77,8 @@ func averagePoolRule(l *lowerer, n *ir.Node) error {
 	if err := planar(s); err != nil {
 		return err
 	}
-	x := n.In[0].Type.Shape
-	g := geometry(s, x, n.Out[0].Type.Shape)
-	// What counts on each side: with CountIncludePad the declared padding does, but not what ceil mode looks at beyond it.
-	top, left, bottom, right := 0, 0, g.H, g.W
-	if o.CountIncludePad {
-		i := len(s.Begin) - 1
-		left, right = -s.Begin[i], g.W+s.End[i]
-		if i == 1 {
-			top, bottom = -s.Begin[0], g.H+s.End[0]
-		}
-	}
-	counts := make([]int, 0, g.OH*g.OW)
-	for oy := range g.OH {
-		for ox := range g.OW {
-			c := 0
-			for ky := range g.KH {
-				for kx := range g.KW {
-					iy, ix, _ := g.Inside(oy, ox, ky, kx)
-					if iy >= top && iy < bottom && ix >= left && ix < right {
-						c++
-					}
-				}
-			}
-			counts = append(counts, c)
-		}
-	}
-	return l.average(n, g, counts)
+	x, y := n.In[0].Type.Shape, n.Out[0].Type.Shape
+	return l.average(n, geometry(s, x, y), o.Counts(s, x, y))
 }
 
 func globalAverageRule(l *lowerer, n *ir.Node) error {
