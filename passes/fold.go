@@ -54,7 +54,7 @@ func folded(g *ir.Graph, n *ir.Node) ([]*tensor.T, error) {
 			return nil, nil
 		}
 		symbols := slices.ContainsFunc(v.Const.I, func(x int64) bool { return ir.IsSymbol(int(x)) })
-		if symbols && op.Of(n.Op).Class != op.SameScale {
+		if symbols && !movesOnly(n.Op) {
 			return nil, nil
 		}
 		in[i] = v.Const
@@ -72,4 +72,13 @@ func bytesOf(t ir.Type) int {
 		return 4 * tensor.Numel(t.Shape)
 	}
 	return 8 * tensor.Numel(t.Shape)
+}
+
+// movesOnly reports whether an operator gives its elements as they are, so that they may be handles of open dimensions.
+func movesOnly(o ir.Op) bool {
+	switch o.(type) {
+	case *op.Relu, *op.Clip, *op.Max, *op.Min, *op.MaxPool, *op.GlobalMaxPool, *op.ReduceMax, *op.ReduceMin:
+		return false
+	}
+	return op.Of(o).Class == op.SameScale
 }

@@ -208,7 +208,7 @@ func TestRandomGraphs(t *testing.T) {
 	var hist [2]int
 	for seed := range n {
 		r := rand.New(rand.NewPCG(uint64(seed), 1))
-		g := irtest.RandomGraph(r, irtest.GraphOptions{})
+		g := irtest.RandomGraph(r, irtest.GraphOptions{Partial: true})
 		in := irtest.RandomInputs(r, g, 3)
 		c := quant.Config{Bits: quant.Bits{W: 2 + r.IntN(15), A: 2 + r.IntN(15)}, PerTensor: r.IntN(4) == 0, Pow2: r.IntN(4) == 0, Symmetric: r.IntN(4) == 0,
 			InputBits: 2 + r.IntN(15), OutputBits: 2 + r.IntN(15)}

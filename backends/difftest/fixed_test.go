@@ -63,7 +63,7 @@ func TestFixed(t *testing.T) {
 					add(x, 63)
 				}
 			default:
-				for range 6 {
+				for range 12 {
 					add(x, numbers[r.IntN(len(numbers))])
 				}
 				add(x, x)

@@ -259,6 +259,9 @@ func (b *builder) step(p *hw.Prog, channels, pixels int) {
 		case 1:
 			v = b.interval(1 + r.IntN(3))
 		}
+		if prim == hw.DivInto {
+			a = p.OpI(hw.MaxI, a, hw.Scalar(1+r.Int64N(3)))
+		}
 		p.OpI(prim, a, b.vec(channels, pixels, func() int64 { return within(r, v) }))
 	case hw.Shift:
 		most := int64(8)

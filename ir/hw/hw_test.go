@@ -129,6 +129,12 @@ func TestBounds(t *testing.T) {
 		}
 		for _, a := range all {
 			for _, b := range bs {
+				if p == DivInto && a.Lo < 1 {
+					if r, err := row.Bound(a, b, 1); err == nil {
+						t.Fatalf("%v over %v: got %v, want an error", p, a, r)
+					}
+					continue
+				}
 				for i := lo; i <= hi; i++ {
 					first := row.Eval(a.Lo, b.Lo, i)
 					want := Interval{first, first}
@@ -164,6 +170,7 @@ func TestBoundsWide(t *testing.T) {
 		{MulI, top, Interval{}, 2}, {MulI, one, Interval{}, -1 << 63}, {MulI, bottom, Interval{}, -1},
 		{MaxI, one, Interval{}, limit}, {MinI, one, Interval{}, -limit - 1},
 		{RshHalfUp, top, Interval{}, 1}, {RshHalfEven, top, Interval{}, 1}, {RshHalfAway, top, Interval{}, 61},
+		{DivInto, Interval{0, 1}, Interval{}, 1}, {DivInto, bottom, Interval{}, 1}, {DivInto, one, Interval{}, limit},
 		{RshFloor, one, Interval{}, -1}, {RshFloor, one, Interval{}, 62},
 	}
 	for _, f := range fails {
@@ -177,6 +184,7 @@ func TestBoundsWide(t *testing.T) {
 		i    int64
 		want Interval
 	}{
+		{DivInto, one, one, -limit, bottom}, {DivInto, top, one, -limit, Interval{-2, -2}}, {DivInto, Interval{2, limit - 1}, one, limit - 1, Interval{1, limit/2 - 1}},
 		{Add, top, minus, 0, Interval{limit - 2, limit - 2}}, {Sub, minus, top, 0, bottom}, {AddI, Interval{limit - 2, limit - 2}, one, 1, top},
 		{Mul, Interval{1 << 31, 1 << 31}, Interval{1<<31 - 1, 1<<31 - 1}, 0, Interval{limit - 1<<31, limit - 1<<31}},
 		{RshFloor, Interval{limit - 1 - 1<<60, limit - 1 - 1<<60}, one, 61, one}, {MaxI, bottom, one, limit - 1, top},

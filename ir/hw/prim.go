@@ -1,6 +1,9 @@
 package hw
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
 
 // Prim is a primitive of scalar programs: a piece of hardware on one integer.
 type Prim uint8
@@ -16,6 +19,7 @@ const (
 	MulI
 	MaxI
 	MinI
+	DivInto
 	RshFloor
 	RshHalfUp
 	RshHalfEven
@@ -76,6 +80,8 @@ var Prims = [numPrims]Row{
 		func(a, _ Interval, i int64) (Interval, error) { return Interval{max(a.Lo, i), max(a.Hi, i)}.check() }, "q_max({a}, {i})"},
 	MinI: {"mini", 1, Number, func(a, _, i int64) int64 { return min(a, i) },
 		func(a, _ Interval, i int64) (Interval, error) { return Interval{min(a.Lo, i), min(a.Hi, i)}.check() }, "q_min({a}, {i})"},
+	// DivInto is i / a rounded towards minus infinity, for a that is proved to be positive: the one division, for reciprocals of sums.
+	DivInto: {"divinto", 1, Number, func(a, _, i int64) int64 { return floorDiv(i, a) }, boundDivInto, "q_div({i}, {a})"},
 	// Shifts right by i bits with rounding; i = 0 changes nothing. All four are monotone, so the ends bound them.
 	RshFloor:    rsh("rsh_floor", func(a, _, i int64) int64 { return a >> i }),
 	RshHalfUp:   rsh("rsh_half_up", func(a, _, i int64) int64 { return (a + half(i)) >> i }),
@@ -116,6 +122,25 @@ func rsh(name string, eval func(a, b, i int64) int64) Row {
 		}
 		return Interval{eval(a.Lo, 0, i), eval(a.Hi, 0, i)}, nil
 	}, "q_" + name + "({a}, {i})"}
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+func boundDivInto(a, _ Interval, i int64) (Interval, error) {
+	if a.Lo < 1 {
+		return a, errors.New("the divisor may be 0 or negative")
+	}
+	if i < -limit || i >= limit {
+		return a, errWide
+	}
+	x, y := floorDiv(i, a.Lo), floorDiv(i, a.Hi) // monotone in a
+	return Interval{min(x, y), max(x, y)}, nil
 }
 
 func wrap(a, _, i int64) int64 { return a << (64 - i) >> (64 - i) }

@@ -227,10 +227,10 @@ func (p *Prog) Eval(vals []int64, c, pixel int) int64 {
 	k := len(p.In)
 	for i := range p.Code {
 		s := &p.Code[i]
-		switch s.Prim {
-		case Lut:
+		switch {
+		case s.Prim == Lut:
 			vals[k+i] = s.Table[vals[s.A]-s.Imm.V[0]]
-		case Add, Sub, Mul, Max, Min:
+		case Prims[s.Prim].Args == 2:
 			vals[k+i] = Prims[s.Prim].Eval(vals[s.A], vals[s.B], 0)
 		default:
 			vals[k+i] = Prims[s.Prim].Eval(vals[s.A], 0, s.Imm.At(c, pixel))

@@ -13,7 +13,8 @@ import (
 
 // GraphOptions bound a random graph.
 type GraphOptions struct {
-	MaxNodes int // the greatest number of nodes, 1 or more; 0 means 12
+	MaxNodes int  // the greatest number of nodes, 1 or more; 0 means 12
+	Partial  bool // operators, too, that are not defined everywhere: a Div or Pow that is no number on a random grid
 }
 
 // RandomGraph is a small float convolutional network with weights of realistic size: input [N,C,H,W] with an open batch and at most 8
@@ -24,7 +25,7 @@ func RandomGraph(r *rand.Rand, o GraphOptions) *ir.Graph {
 		o.MaxNodes = 12
 	}
 	x := &ir.Value{Name: "x", Type: ir.T(tensor.F32, ir.Symbol("N"), 1+r.IntN(8), 3+r.IntN(10), 3+r.IntN(10))}
-	b := &builder{r: r, g: &ir.Graph{Name: "random", Inputs: []*ir.Value{x}}}
+	b := &builder{r: r, partial: o.Partial, g: &ir.Graph{Name: "random", Inputs: []*ir.Value{x}}}
 	v := b.conv(x)
 	vals := []*ir.Value{x, v}
 	head := 0
@@ -45,9 +46,10 @@ func RandomGraph(r *rand.Rand, o GraphOptions) *ir.Graph {
 }
 
 type builder struct {
-	r      *rand.Rand
-	g      *ir.Graph
-	values int // values named so far
+	r       *rand.Rand
+	g       *ir.Graph
+	partial bool
+	values  int // values named so far
 }
 
 func (b *builder) name(prefix string) string {
@@ -155,7 +157,16 @@ func (b *builder) conv(x *ir.Value) *ir.Value {
 // layer adds one node behind x; vals are all values so far, x the last. It gives nil if the node of its choice does not fit.
 func (b *builder) layer(x *ir.Value, vals []*ir.Value) *ir.Value {
 	r, s := b.r, x.Type.Shape
-	switch r.IntN(16) {
+	switch r.IntN(22) {
+	case 16, 17, 18:
+		return b.special(x, vals)
+	case 19:
+		return b.moved(x)
+	case 20:
+		return b.reduced(x)
+	case 21:
+		c := b.shaped(s)
+		return b.must([]ir.Op{&op.Add{}, &op.Mul{}, &op.Max{}, &op.Min{}}[r.IntN(4)], x, c)
 	case 0, 1, 2, 3:
 		return b.conv(x)
 	case 4, 5:

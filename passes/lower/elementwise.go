@@ -8,7 +8,6 @@ import (
 	"quern/ir"
 	"quern/ir/hw"
 	"quern/ir/op"
-	"quern/ir/tensor"
 	"quern/passes/quant"
 )
 
@@ -70,36 +69,6 @@ func variables(operands []*hw.Buffer) (in []*hw.Buffer, p *hw.Prog) {
 	return in, p
 }
 
-// constant is an operand's integers less the zero point as a vector by channel. It must be one number, or one for each channel.
-func constant(v *ir.Value, out []int) (hw.Vec, error) {
-	if !v.Type.IsQuant() {
-		return hw.Vec{}, fmt.Errorf("operand %%%s is float, want a quantized constant", v.Name)
-	}
-	_, z, err := inQuant(v)
-	if err != nil {
-		return hw.Vec{}, err
-	}
-	ints := make([]int64, len(v.Const.I))
-	for i, x := range v.Const.I {
-		ints[i] = x - z
-	}
-	if len(ints) == 1 {
-		return hw.Scalar(ints[0]), nil
-	}
-	// The channels are axis 1 of the result (or its only axis); every other axis of the constant must be 1.
-	s := v.Type.Shape
-	axis := 1
-	if len(out) == 1 {
-		axis = 0
-	}
-	for i, d := range s {
-		if at := i + len(out) - len(s); d != 1 && at != axis {
-			return hw.Vec{}, fmt.Errorf("operand %%%s: a constant of shape %v, want one number or one for each channel", v.Name, s)
-		}
-	}
-	return hw.PerChannel(ints), nil
-}
-
 // addRule: Add, Sub, Sum of any number of operands: sum of x_i*m_i, one shift, one rounding. Constants join the zero points in one addend.
 func addRule(l *lowerer, n *ir.Node) error {
 	q, err := outQuant(n.Out[0])
@@ -143,18 +112,18 @@ func addRule(l *lowerer, n *ir.Node) error {
 		return fmt.Errorf("all operands are constant")
 	}
 	sum, k := -1, 0
-	addend := hw.Scalar(0)
+	addend := []int64{0}
 	for i, v := range n.In {
 		if bufs[i] == nil {
-			c, err := constant(v, n.Out[0].Type.Shape)
+			c, err := l.ints(n, v)
 			if err != nil {
 				return err
 			}
-			addend = addVec(addend, c, m[i])
+			addend = join(addend, c, func(a, x int64) int64 { return a + x*m[i] })
 			continue
 		}
 		_, z := v.Type.Quant.At(0)
-		addend = addVec(addend, hw.Scalar(-z), m[i])
+		addend = join(addend, []int64{-z}, func(a, x int64) int64 { return a + x*m[i] })
 		x := p.OpI(hw.MulI, k, hw.Scalar(m[i]))
 		k++
 		if sum < 0 {
@@ -163,18 +132,9 @@ func addRule(l *lowerer, n *ir.Node) error {
 			sum = p.Op(hw.Add, sum, x)
 		}
 	}
-	sum = p.OpI(hw.AddI, sum, addend)
+	sum = p.OpI(hw.AddI, sum, vec(addend))
 	finish(p, sum, hw.Scalar(int64(t)), q)
-	return l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: in, Prog: p}, n.Out[0], in[0].Shape)
-}
-
-// addVec is a + b*m, entry by entry.
-func addVec(a, b hw.Vec, m int64) hw.Vec {
-	r := make([]int64, max(len(a.V), len(b.V)))
-	for i := range r {
-		r[i] = a.At(i, i) + b.At(i, i)*m
-	}
-	return hw.Vec{V: r}
+	return l.mapped(n, in, p, n.Out[0])
 }
 
 // mulRule: Mul of two operands, (x1-z1)*(x2-z2) at the scale s1*s2.
@@ -201,14 +161,12 @@ func mulRule(l *lowerer, n *ir.Node) error {
 		return fmt.Errorf("both operands are constant")
 	}
 	v, k := -1, 0
-	var factor *hw.Vec
+	factor := []int64{1}
 	for i, x := range n.In {
 		if bufs[i] == nil {
-			c, err := constant(x, n.Out[0].Type.Shape)
-			if err != nil {
+			if factor, err = l.ints(n, x); err != nil {
 				return err
 			}
-			factor = &c
 			continue
 		}
 		_, z := x.Type.Quant.At(0)
@@ -220,51 +178,11 @@ func mulRule(l *lowerer, n *ir.Node) error {
 			v = p.Op(hw.Mul, v, y)
 		}
 	}
-	if factor != nil {
-		v = p.OpI(hw.MulI, v, *factor)
+	if !slices.Equal(factor, []int64{1}) {
+		v = p.OpI(hw.MulI, v, vec(factor))
 	}
 	if _, err := l.requant(p, v, width, []float64{scale}, hw.ByChannel, q); err != nil {
 		return err
 	}
-	return l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: in, Prog: p}, n.Out[0], in[0].Shape)
-}
-
-// maxTable is the largest table that a function of one value becomes.
-const maxTable = 1 << 16
-
-// tableRule: a function of one value becomes a table over the input's integers, computed by the operator's own float kernel.
-func tableRule(l *lowerer, n *ir.Node) error {
-	in, err := l.buffer(n.In[0])
-	if err != nil {
-		return err
-	}
-	if _, _, err := inQuant(n.In[0]); err != nil {
-		return err
-	}
-	q, err := outQuant(n.Out[0])
-	if err != nil {
-		return err
-	}
-	size := in.Range.Hi - in.Range.Lo + 1
-	if size > maxTable {
-		return fmt.Errorf("a table of %d entries for input %%%s, want at most %d: give it fewer bits", size, n.In[0].Name, maxTable)
-	}
-	x := tensor.New(tensor.F32, int(size))
-	for i := range x.F {
-		x.F[i] = n.In[0].Type.Quant.Dequantize(in.Range.Lo+int64(i), 0)
-	}
-	y, err := op.Eval(n.Op, []*tensor.T{x})
-	if err != nil {
-		return err
-	}
-	table := make([]int64, size)
-	for i, f := range y[0].F {
-		if f != f {
-			return fmt.Errorf("not a number at %v, the least range of input %%%s is %v..%v", x.F[i], n.In[0].Name, x.F[0], x.F[size-1])
-		}
-		table[i] = q.Quantize(float64(f), 0)
-	}
-	p := hw.NewProg(in.Range)
-	p.Lookup(0, in.Range.Lo, table)
-	return l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: []*hw.Buffer{in}, Prog: p}, n.Out[0], in.Shape)
+	return l.mapped(n, in, p, n.Out[0])
 }

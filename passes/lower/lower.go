@@ -23,6 +23,8 @@ type Options struct {
 	// MultiplierBits is the width of the requantization multiplier as a signed number; 0 means 18 (one DSP48 port) for results of up to
 	// 8 bits and 25 above. It is made smaller where product and accumulator would need more than 63 bits.
 	MultiplierBits int
+	// Whole puts a Softmax or LogSoftmax at the end into hardware, too, if the model was quantized that way (quant.Config.Whole).
+	Whole bool
 }
 
 // Lowered is a program and what is left for the host.
@@ -100,7 +102,7 @@ type lowerer struct {
 
 // split is the host's tail (quant.Tail). A layer there is an error: its work would silently run on the host.
 func (l *lowerer) split() (map[*ir.Node]bool, error) {
-	tail := quant.Tail(l.g)
+	tail := quant.Tail(l.g, l.opt.Whole)
 	var errs []error
 	for _, n := range l.g.Nodes {
 		i := slices.IndexFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && tail[v.Def] })

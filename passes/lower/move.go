@@ -18,10 +18,12 @@ func moveRule(l *lowerer, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
-	if o, ok := n.Op.(*op.Pad); ok && o.Mode == "constant" && o.Value != 0 {
-		return fmt.Errorf("padding with %v: want 0", o.Value)
+	_, fill := q.At(0)
+	k := n.Op
+	if o, ok := n.Op.(*op.Pad); ok && o.Value != 0 {
+		fill = q.Quantize(float64(o.Value), 0)
+		k = &op.Pad{Pads: o.Pads, Mode: o.Mode}
 	}
-	_, zero := q.At(0)
 	in := make([]*tensor.T, len(n.In))
 	var srcs []*hw.Buffer
 	for i, v := range n.In {
@@ -40,7 +42,7 @@ func moveRule(l *lowerer, n *ir.Node) error {
 		srcs = append(srcs, b)
 	}
 	// Padding writes 0: offsets start at 1, so that no element has it.
-	out, err := op.Eval(n.Op, in)
+	out, err := op.Eval(k, in)
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func moveRule(l *lowerer, n *ir.Node) error {
 		shape, _ := layout(v.Type.Shape)
 		t := out[i].Reshape(noBatch(v.Type.Shape)...)
 		from := t.Permute(perm).I
-		l.move(n, v, srcs, from, shape, zero)
+		l.move(n, v, srcs, from, shape, fill)
 	}
 	return nil
 }

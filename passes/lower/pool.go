@@ -46,24 +46,27 @@ func (l *lowerer) maxPool(n *ir.Node, s op.Spatial) error {
 	return l.kernel(n, &hw.Kernel{Kind: hw.KWindow, In: []*hw.Buffer{in}, Window: w, Prog: p}, n.Out[0], shape)
 }
 
-// rescale appends the step from the Quant of input 0 to that of the result: nothing but a clamp on the same grid, else a
-// requantization.
+// rescale appends the step from the Quant of input 0 to that of the result.
 func (l *lowerer) rescale(n *ir.Node, p *hw.Prog, v, bits int) error {
-	s, z, err := inQuant(n.In[0])
-	if err != nil {
-		return err
-	}
 	q, err := outQuant(n.Out[0])
 	if err != nil {
 		return err
 	}
+	_, err = l.toGrid(p, v, bits, n.In[0], q)
+	return err
+}
+
+// toGrid appends the step of a value of so many bits from the Quant of x to q: nothing but a clamp on the same grid, else a requantization.
+func (l *lowerer) toGrid(p *hw.Prog, v, bits int, x *ir.Value, q *ir.Quant) (int, error) {
+	s, z, err := inQuant(x)
+	if err != nil {
+		return 0, err
+	}
 	if so, zo := q.At(0); s == so && z == zo {
-		p.Clamp(v, q.Min, q.Max)
-		return nil
+		return p.Clamp(v, q.Min, q.Max), nil
 	}
 	v = p.OpI(hw.AddI, v, hw.Scalar(-z))
-	_, err = l.requant(p, v, bits+1, []float64{s}, hw.ByChannel, q)
-	return err
+	return l.requant(p, v, bits+1, []float64{s}, hw.ByChannel, q)
 }
 
 // averagePoolRule: a sum, then one multiplication that holds the division. Where windows count different numbers of elements (padding

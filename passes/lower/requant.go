@@ -39,14 +39,14 @@ func newMultiplier(ratios []float64, bits int, by hw.By) multiplier {
 	for _, r := range ratios {
 		f, _ := math.Frexp(r)
 		pow2 = pow2 && f == 0.5
-		most = max(most, r)
+		most = max(most, math.Abs(r))
 	}
 	m, t := make([]int64, len(ratios)), make([]int64, len(ratios))
 	shared := shiftFor(most, bits)
 	wide := !pow2
 	for i, r := range ratios {
 		m[i], t[i] = int64(math.RoundToEven(math.Ldexp(r, shared))), int64(shared)
-		if m[i] < 1<<min(11, bits-2) {
+		if max(m[i], -m[i]) < 1<<min(11, bits-2) {
 			wide = false
 		}
 	}
@@ -83,6 +83,7 @@ func halvings(m []int64, limit int64) int64 {
 
 // shiftFor is the shift at which a ratio becomes an integer of so many bits: inside 0..61.
 func shiftFor(r float64, bits int) int {
+	r = math.Abs(r)
 	_, e := math.Frexp(r)
 	if math.RoundToEven(math.Ldexp(r, bits-e)) == math.Ldexp(1, bits) {
 		e++ // rounding up carries into the next bit

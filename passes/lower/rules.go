@@ -22,6 +22,16 @@ var Rules = map[string]Rule{
 	"Sub":               addRule,
 	"Sum":               addRule,
 	"Mul":               mulRule,
+	"Div":               divRule,
+	"ReduceMax":         reduceRule,
+	"ReduceMean":        reduceRule,
+	"ReduceMin":         reduceRule,
+	"ReduceSum":         reduceRule,
+	"Softmax":           softmaxRule,
+	"LogSoftmax":        softmaxRule,
+	"Max":               extremeRule,
+	"Min":               extremeRule,
+	"PRelu":             preluRule,
 	"Quantize":          quantizeRule,
 	"Relu":              requantRule,
 	"Clip":              requantRule,
@@ -78,6 +88,7 @@ var Rules = map[string]Rule{
 	"ThresholdedRelu":   tableRule,
 	"Mish":              tableRule,
 	"Gelu":              tableRule,
+	"Pow":               tableRule,
 }
 
 // RuleNames are the operators with a rule, sorted.

@@ -21,7 +21,7 @@ func Quantize(g *ir.Graph, c *Config) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	tail := Tail(g)
+	tail := Tail(g, c.Whole)
 	q := &quantizer{g: g, c: c, uses: g.UseCounts(), names: g.Names(), forced: map[*ir.Value]*ir.Value{}, outputs: map[*ir.Value]bool{}}
 	if err := q.unsupported(tail); err != nil {
 		return err
@@ -56,24 +56,6 @@ func Quantize(g *ir.Graph, c *Config) error {
 	return errors.Join(errs...)
 }
 
-// Tail is the set of nodes at the end of the graph that stay in float on the host: operators that are not for hardware, such as a
-// closing Softmax, and all that follows them. A quantized value, or an operator that quantizes, reached through such a node is found by
-// Quantize and by the lowering, which refuse it.
-func Tail(g *ir.Graph) map[*ir.Node]bool {
-	tail := map[*ir.Node]bool{}
-	for _, n := range g.Nodes {
-		if op.Of(n.Op).Class == op.None {
-			tail[n] = true
-		}
-		for _, v := range n.In {
-			if v != nil && v.Def != nil && tail[v.Def] {
-				tail[n] = true
-			}
-		}
-	}
-	return tail
-}
-
 type quantizer struct {
 	g       *ir.Graph
 	c       *Config
@@ -97,15 +79,6 @@ func (q *quantizer) unsupported(tail map[*ir.Node]bool) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// blame finds a float-only operator at or above a node of the tail.
-func blame(n *ir.Node, tail map[*ir.Node]bool) string {
-	for op.Of(n.Op).Class != op.None {
-		i := slices.IndexFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && tail[v.Def] })
-		n = n.In[i].Def // a node of the tail without such an input is float-only itself
-	}
-	return fmt.Sprintf("%v (%s)", n.Pos, n.Op.OpName())
 }
 
 // force lets the inputs of a Concat share the Quant of its result where nothing else reads them.
@@ -198,7 +171,7 @@ func (q *quantizer) node(n *ir.Node) error {
 		}
 	}
 	for i, v := range n.In {
-		if v != nil && v.Const != nil && v.Type.Elem.IsFloat() && (i == 0 || op.Of(n.Op).Class != op.MAC) {
+		if v != nil && v.Const != nil && v.Type.Elem.IsFloat() && (i == 0 || op.Of(n.Op).Class != op.MAC) && !parameter(n.Op) {
 			q.constant(n, i, bits.A)
 		}
 	}
@@ -223,6 +196,16 @@ func (q *quantizer) node(n *ir.Node) error {
 		o.Type.Elem, o.Type.Quant = e, t
 	}
 	return nil
+}
+
+// parameter reports whether an operator's constant operands become numbers of its arithmetic, multipliers and limits, and lose nothing as
+// long as they stay reals.
+func parameter(o ir.Op) bool {
+	switch o.(type) {
+	case *op.PRelu, *op.Pow, *op.Div, *op.Max, *op.Min:
+		return true
+	}
+	return false
 }
 
 // fuses reports whether v is read by a single Relu or Clip alone: FuseAct will merge the two.

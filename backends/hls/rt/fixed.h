@@ -26,6 +26,13 @@ static inline int64_t q_min(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* a / b for b > 0, rounded towards minus infinity; C itself rounds towards zero. */
+static inline int64_t q_div(int64_t a, int64_t b)
+{
+#pragma HLS INLINE
+    return a < 0 ? ~(~a / b) : a / b;
+}
+
 /* Half a unit of the last place that stays after a shift by n; 0 for n = 0. */
 static inline int64_t q_half(int n)
 {
