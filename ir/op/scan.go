@@ -39,8 +39,10 @@ func (o *CumSum) Infer(in []*ir.Type) ([]ir.Type, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = axisOf(o.Axis, len(in[0].Shape))
-	return types, err
+	if _, err := axisOf(o.Axis, len(in[0].Shape)); err != nil {
+		return nil, err
+	}
+	return types, nil
 }
 
 func (o *CumSum) Eval(in []*tensor.T) ([]*tensor.T, error) {
