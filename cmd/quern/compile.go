@@ -29,7 +29,7 @@ var compileCommand = &cli.Command{
 		&cli.StringFlag{Name: "data", Usage: "samples for the testbench", DefaultText: "pseudo-random inputs"},
 		&cli.IntFlag{Name: "vectors", Value: 4, Usage: "number of test vectors"},
 		&cli.BoolFlag{Name: "csim", Usage: "build the testbench with $CC or cc and run it"},
-		jsonFlag,
+		readerFlag, dimFlag, jsonFlag,
 	}, preprocessFlags...),
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
@@ -42,7 +42,7 @@ var compileCommand = &cli.Command{
 		if c.Int("vectors") < 1 {
 			return usagef("--vectors %d: want 1 or more", c.Int("vectors"))
 		}
-		g, err := prepared(path, nil)
+		g, err := preparedWith(c, path)
 		if err != nil {
 			return err
 		}

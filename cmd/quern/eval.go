@@ -38,7 +38,7 @@ var evalCommand = &cli.Command{
 		&cli.StringFlag{Name: "data", Required: true, Usage: "CIFAR-10 batches (DIR:test, DIR:train), IDX file, .npz, or a folder of class folders"},
 		&cli.IntFlag{Name: "limit", Usage: "only the first N samples"},
 		&cli.StringFlag{Name: "backend", Usage: "interp or sim", DefaultText: "sim for quantized models"},
-		jsonFlag,
+		readerFlag, dimFlag, jsonFlag,
 	}, preprocessFlags...),
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
@@ -48,7 +48,7 @@ var evalCommand = &cli.Command{
 		if c.Int("limit") < 0 {
 			return usagef("--limit %d: want 0 (all) or more", c.Int("limit"))
 		}
-		g, err := prepared(path, nil)
+		g, err := preparedWith(c, path)
 		if err != nil {
 			return err
 		}

@@ -37,16 +37,39 @@ func readModel(path string) (*ir.Graph, error) {
 
 var readerFlag = &cli.StringFlag{Name: "reader", Value: "quern", Usage: "what decodes an ONNX file: quern, or onnx-go to compare with"}
 
-// readModelWith reads a model with what --reader says.
+var dimFlag = &cli.StringSliceFlag{Name: "dim", Usage: "NAME=SIZE: the size of a dimension that an ONNX file leaves open; once for each"}
+
+// readModelWith reads a model as --reader and --dim say.
 func readModelWith(c *cli.Context, path string) (*ir.Graph, error) {
-	switch r := c.String("reader"); r {
-	case "quern":
-		return readModel(path)
-	case "onnx-go":
-		return onnxgo.Import(path, onnx.Options{})
-	default:
-		return nil, usagef("--reader %q: want quern or onnx-go", r)
+	o := onnx.Options{Dims: map[string]int{}}
+	for _, s := range c.StringSlice("dim") {
+		name, size, _ := strings.Cut(s, "=")
+		n, err := strconv.Atoi(size)
+		if _, twice := o.Dims[name]; err != nil || n < 1 || name == "" || twice {
+			return nil, usagef("--dim %q: want NAME=SIZE, each name once, SIZE 1 or more", s)
+		}
+		o.Dims[name] = n
 	}
+	switch r := c.String("reader"); {
+	case r != "quern" && r != "onnx-go":
+		return nil, usagef("--reader %q: want quern or onnx-go", r)
+	case filepath.Ext(path) == ".ir" && (r != "quern" || len(o.Dims) > 0):
+		return nil, usagef("%s: --reader and --dim are for ONNX files", path)
+	case filepath.Ext(path) == ".ir":
+		return readModel(path)
+	case r == "onnx-go":
+		return onnxgo.Import(path, o)
+	}
+	return onnx.Import(path, o)
+}
+
+// preparedWith is prepared for a model as --reader and --dim say.
+func preparedWith(c *cli.Context, path string) (*ir.Graph, error) {
+	g, err := readModelWith(c, path)
+	if err != nil {
+		return nil, err
+	}
+	return g, passes.Run(g, nil)
 }
 
 // isQuantized reports whether a prepared graph has quantized values.

@@ -26,7 +26,7 @@ var optCommand = &cli.Command{
 		&cli.StringFlag{Name: "html", Usage: "one page with the IR after each pass"},
 		&cli.BoolFlag{Name: "short", Usage: "print long constants as digests"},
 		&cli.BoolFlag{Name: "list", Usage: "list the passes"},
-		readerFlag,
+		readerFlag, dimFlag,
 	},
 	Action: func(c *cli.Context) error {
 		if c.Bool("list") {
@@ -67,7 +67,7 @@ var dumpCommand = &cli.Command{
 		&cli.BoolFlag{Name: "hw", Usage: "the hardware program of a quantized model"},
 		&cli.BoolFlag{Name: "prepared", Usage: "after the passes"},
 		&cli.BoolFlag{Name: "short", Usage: "print long constants as digests"},
-		readerFlag,
+		readerFlag, dimFlag,
 	},
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
@@ -101,14 +101,14 @@ var runCommand = &cli.Command{
 		&cli.StringSliceFlag{Name: "input", Required: true, Usage: "NAME=FILE, FILE a .npy or an ONNX TensorProto .pb; once for each input"},
 		&cli.StringFlag{Name: "output", Required: true, Usage: "folder for NAME.npy of each output"},
 		&cli.StringFlag{Name: "backend", Usage: "interp or sim", DefaultText: "sim for quantized models"},
-		jsonFlag,
+		readerFlag, dimFlag, jsonFlag,
 	},
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
 		if err != nil {
 			return err
 		}
-		g, err := prepared(path, nil)
+		g, err := preparedWith(c, path)
 		if err != nil {
 			return err
 		}

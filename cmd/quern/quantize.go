@@ -38,7 +38,7 @@ var quantizeCommand = &cli.Command{
 		&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
 		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX"},
 		&cli.StringFlag{Name: "format", Usage: "qdq (QuantizeLinear and DequantizeLinear) or qonnx (Quant nodes)", DefaultText: "qdq if all widths are 4, 8 or 16, else qonnx"},
-		jsonFlag,
+		readerFlag, dimFlag, jsonFlag,
 	}, preprocessFlags...),
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
@@ -65,7 +65,7 @@ var quantizeCommand = &cli.Command{
 			}
 			method = &m
 		}
-		g, err := prepared(path, nil)
+		g, err := preparedWith(c, path)
 		if err != nil {
 			return err
 		}
@@ -185,7 +185,7 @@ func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 
 var infoCommand = &cli.Command{
 	Name: "info", Usage: "operators, shapes, parameters, MACs, and what is not supported", ArgsUsage: "MODEL",
-	Flags: []cli.Flag{readerFlag, jsonFlag},
+	Flags: []cli.Flag{readerFlag, dimFlag, jsonFlag},
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
 		if err != nil {

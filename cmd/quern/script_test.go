@@ -35,6 +35,26 @@ func TestScripts(t *testing.T) {
 	}, UpdateScripts: os.Getenv("QUERN_UPDATE") != ""})
 }
 
+// TestExitCodes: 0 good, 1 the work failed, 2 wrong usage.
+func TestExitCodes(t *testing.T) {
+	model := "../../testdata/models/lenet_mnist_e10.onnx"
+	for _, c := range []struct {
+		want int
+		args string
+	}{
+		{0, "version"}, {0, "info " + model}, {0, "info --json --reader onnx-go " + model},
+		{1, "info nowhere.onnx"}, {1, "info script_test.go"}, {1, "info ."}, {1, "info --dim M=1 " + model}, {1, "eval --data nowhere " + model},
+		{2, "info"}, {2, "info a b"}, {2, "info --nonsense " + model}, {2, "nonsense"}, {2, "info --reader x " + model}, {2, "info --dim N=0 " + model},
+		{2, "quantize " + model}, {2, "eval " + model},
+	} {
+		var out, errw strings.Builder
+		got := run(context.Background(), append([]string{"quern"}, strings.Fields(c.args)...), strings.NewReader(""), &out, &errw)
+		if got != c.want || (got == 0) != (errw.Len() == 0) {
+			t.Errorf("quern %s: exit code %d, want %d; stderr %q", c.args, got, c.want, errw.String())
+		}
+	}
+}
+
 // TestImports holds the layers apart: ir imports nothing above it, frontend, passes and back ends meet only in ir (and the leaf
 // backends/kernels), cmd imports all. Tests are exempt.
 func TestImports(t *testing.T) {

@@ -176,7 +176,7 @@ func take[T any](n *node, name string, def T) T {
 	}
 	x, ok := v.(T)
 	if !ok {
-		n.fail("attribute %s: want %T, got %T", name, def, v)
+		n.fail("attribute %s: want %s, got %s", name, op.TypeName(any(def)), op.TypeName(v))
 		return def
 	}
 	return x

@@ -31,7 +31,7 @@ func TestErrors(t *testing.T) {
 			out e`, `
 			t.onnx: node 0 "first" (Convv): operator Convv (domain ai.onnx, opset 17) is not supported: did you mean Conv?
 			t.onnx: node 1 (Foo): operator Foo (domain my.ops, opset 3) is not supported (2 nodes, this is the first)
-			t.onnx: node 3 (LSTM): operator LSTM (domain ai.onnx, opset 17) is not supported: recurrent networks
+			t.onnx: node 3 (LSTM): operator LSTM (domain ai.onnx, opset 17) is not supported: recurrent networks; want a feed-forward one
 			t.onnx: node 5 (Gelu): operator Gelu (domain ai.onnx, opset 17) is not supported: it exists as of opset 20`},
 		{"names", `
 			in x f32[2]
@@ -101,14 +101,14 @@ func TestErrors(t *testing.T) {
 			n = Flatten<axis=1,axis=1>(x)
 			out a`, `
 			t.onnx: node 0 (Clip): attribute min: it is input 1 as of opset 11, the file has 13
-			t.onnx: node 1 (Conv): attribute strides: want []int, got int
+			t.onnx: node 1 (Conv): attribute strides: want a list of integers, got an integer
 			t.onnx: node 2 (Conv): kernel_shape [3 1], but the weights are f32[1,1,3,3]
 			t.onnx: node 3 (Conv): auto_pad "SAME": want NOTSET, VALID, SAME_UPPER or SAME_LOWER
 			t.onnx: node 4 (Conv): auto_pad VALID together with pads [1 1 1 1]: want one of them
-			t.onnx: node 5 (MaxPool): attribute storage_order: want int, got string
+			t.onnx: node 5 (MaxPool): attribute storage_order: want an integer, got a string
 			t.onnx: node 6 (MaxPool): attribute kernel_shape is missing
 			t.onnx: node 7 (Concat): attribute axis is missing
-			t.onnx: node 8 (Flatten): attribute axis: want int, got float32
+			t.onnx: node 8 (Flatten): attribute axis: want an integer, got a float
 			t.onnx: node 9 (Transpose): perm [0 0 1 2]: want a permutation of 4 axes
 			t.onnx: node 10 (Cast): attribute to: element type STRING is not supported
 			t.onnx: node 11 (Dropout): attribute foo, bar is not supported
@@ -229,7 +229,8 @@ func TestErrors(t *testing.T) {
 			t.onnx: node 4 (ConstantOfShape): dimension H of the shape must be known
 			t.onnx: node 4 (ConstantOfShape): dimension W of the shape must be known
 			t.onnx: node 5 (Split): dimension H must be known to split it into 2 parts
-			t.onnx: node 6 (Flatten): dimension H must be known`},
+			t.onnx: node 6 (Flatten): dimension H must be known
+			t.onnx: inputs have dimensions without a size: N, H, W; give sizes to those that nodes have to know (--dim NAME=SIZE of the quern command), or export the model with fixed ones`},
 		{"Constant", `
 			a = Constant<value_string="a">()
 			b = Constant()
@@ -277,7 +278,7 @@ func TestErrors(t *testing.T) {
 			b = com.microsoft::FusedConv(x)
 			out a`, `
 			t.onnx: node 0 (Relu): operator Relu (domain ai.onnx.ml, opset 2) is not supported: only that of ai.onnx is
-			t.onnx: node 1 (FusedConv): operator FusedConv (domain com.microsoft, of no opset) is not supported`},
+			t.onnx: node 1 (FusedConv): operator FusedConv (domain com.microsoft, of no opset) is not supported: onnxruntime's optimizer makes operators of this domain; want the model from before`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := importText(t, c.model)
@@ -316,7 +317,7 @@ func TestErrorsOfTheFile(t *testing.T) {
 			func(m *onnxpb.ModelProto) { m.TrainingInfo = []*onnxpb.TrainingInfoProto{{}} }},
 		{"functions", good, `t.onnx: node 0 (Relu): operator Relu (domain ai.onnx, opset 13) is not supported: functions that the file defines are not supported: the model has to be exported with them inlined`,
 			func(m *onnxpb.ModelProto) { m.Functions = []*onnxpb.FunctionProto{{Name: proto.String("Relu")}} }},
-		{"sparse", good, `t.onnx: sparse initializers (1, the first is "s") are not supported`, func(m *onnxpb.ModelProto) {
+		{"sparse", good, `t.onnx: sparse initializers (1, the first is "s") are not supported; want dense ones`, func(m *onnxpb.ModelProto) {
 			m.Graph.SparseInitializer = []*onnxpb.SparseTensorProto{{Values: &onnxpb.TensorProto{Name: proto.String("s")}}}
 		}},
 		{"sequence", good, `t.onnx: input "x": sequences are not supported, want a tensor`, func(m *onnxpb.ModelProto) {
@@ -335,7 +336,7 @@ func TestErrorsOfTheFile(t *testing.T) {
 		{"subgraph", good, "t.onnx: node 0 (Relu): attribute body is not supported", func(m *onnxpb.ModelProto) {
 			m.Graph.Node[0].Attribute = []*onnxpb.AttributeProto{{Name: proto.String("body"), Type: onnxpb.AttributeProto_GRAPH.Enum(), G: m.Graph}}
 		}},
-		{"If", good, "t.onnx: node 0 (If): operator If (domain ai.onnx, opset 13) is not supported: control flow with subgraphs",
+		{"If", good, "t.onnx: node 0 (If): operator If (domain ai.onnx, opset 13) is not supported: control flow with subgraphs; want a model without: exporters and onnx-simplifier resolve conditions that are constant",
 			func(m *onnxpb.ModelProto) { m.Graph.Node[0].OpType = proto.String("If") }},
 		{"no outputs of a node", good + "\nout x",
 			"t.onnx: node 0 (Relu): it has no outputs\nt.onnx: graph output \"a\" is not defined by an input, an initializer or a node",
@@ -400,11 +401,12 @@ func TestOptions(t *testing.T) {
 	if len(g.Inputs) != 1 || g.Inputs[0].Type.String() != "f32[4,2,3]" {
 		t.Errorf("inputs %v", g.Inputs[0].Type)
 	}
-	_, err = FromProto(m, "t.onnx", Options{Consts: map[string]*tensor.T{"s": s, "u": s, "t": s}, Dims: map[string]int{"N": 0}})
+	_, err = FromProto(m, "t.onnx", Options{Consts: map[string]*tensor.T{"s": s, "u": s, "t": s}, Dims: map[string]int{"N": 0, "M": 3}})
 	checkError(t, err, `
 		t.onnx: input "x": size 0 for dimension "N": want 1 to 2147483647
 		t.onnx: no input "t" to be made a constant
-		t.onnx: no input "u" to be made a constant`)
+		t.onnx: no input "u" to be made a constant
+		t.onnx: no input has a dimension "M" without a size; those are: N, x_1`)
 }
 
 // TestInputs: IR version 3 lists initializers among the inputs; dimensions without a size get a name; floats become float32.

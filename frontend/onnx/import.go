@@ -71,6 +71,10 @@ func fromProto(m *onnxpb.ModelProto, file, dir string, o Options) (*ir.Graph, er
 	im.graph(m.Graph)
 	im.errs = append(im.errs, im.missing.errors()...)
 	if len(im.errs) > 0 {
+		if im.needSize {
+			im.fail("inputs have dimensions without a size: %s; give sizes to those that nodes have to know (--dim NAME=SIZE of the quern "+
+				"command), or export the model with fixed ones", strings.Join(openDims(m.Graph), ", "))
+		}
 		return nil, errors.Join(im.errs...)
 	}
 	if err := ir.Verify(im.g); err != nil {
@@ -86,12 +90,13 @@ type importer struct {
 	opsets    map[string]int // by domain; "" is ai.onnx
 	functions []string       // domain.name of the functions that the file defines
 
-	vals    map[string]*ir.Value // by name in the file
-	bad     map[string]bool      // values that could not be made: what reads them is passed over silently
-	reads   map[string]int       // how often a name is read, by nodes and as a graph output
-	defined map[string]string    // what defines a name
-	names   *ir.Names            // of the file, and those made up beside
-	missing missing              // operators that are not supported
+	vals     map[string]*ir.Value // by name in the file
+	bad      map[string]bool      // values that could not be made: what reads them is passed over silently
+	reads    map[string]int       // how often a name is read, by nodes and as a graph output
+	defined  map[string]string    // what defines a name
+	names    *ir.Names            // of the file, and those made up beside
+	missing  missing              // operators that are not supported
+	needSize bool                 // a node failed that reads values of open size, see openInside
 
 	reals     map[*ir.Value]*ir.Value   // Dequantize results of values, for operators of the QOperator form
 	quantized map[*ir.Value][]*ir.Value // constants of integers as quantized ones
@@ -148,7 +153,7 @@ func (im *importer) graph(p *onnxpb.GraphProto) {
 		g.Name = strings.TrimSuffix(im.file, filepath.Ext(im.file))
 	}
 	if n := len(p.SparseInitializer); n > 0 {
-		im.fail("sparse initializers (%d, the first is %q) are not supported", n, p.SparseInitializer[0].GetValues().GetName())
+		im.fail("sparse initializers (%d, the first is %q) are not supported; want dense ones", n, p.SparseInitializer[0].GetValues().GetName())
 	}
 	im.collect(p)
 	for _, t := range p.Initializer {
@@ -255,6 +260,12 @@ func (im *importer) inputs(p *onnxpb.GraphProto) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		im.fail("no input %q to be made a constant", name)
+	}
+	open := openDims(p)
+	for _, name := range slices.Sorted(maps.Keys(im.o.Dims)) {
+		if !slices.Contains(open, name) {
+			im.fail("no input has a dimension %q without a size; those are: %s", name, strings.Join(open, ", "))
+		}
 	}
 }
 

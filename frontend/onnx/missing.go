@@ -46,6 +46,8 @@ func (m *missing) errors() []error {
 		}
 		if why == "" {
 			switch near := nearest(o.name); {
+			case near == "" && dom == "com.microsoft":
+				why = "onnxruntime's optimizer makes operators of this domain; want the model from before"
 			case near == "":
 			case near != o.name:
 				why = "did you mean " + near + "?"
@@ -71,8 +73,8 @@ var whyMissing = map[string]string{}
 
 func init() {
 	for _, f := range []struct{ why, names string }{
-		{"control flow with subgraphs", "If Loop Scan SequenceMap"},
-		{"recurrent networks", "RNN LSTM GRU"},
+		{"control flow with subgraphs; want a model without: exporters and onnx-simplifier resolve conditions that are constant", "If Loop Scan SequenceMap"},
+		{"recurrent networks; want a feed-forward one", "RNN LSTM GRU"},
 		{"sequences and optional values", "SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence " +
 			"ConcatFromSequence Optional OptionalGetElement OptionalHasElement"},
 		{"random numbers", "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli"},

@@ -29,6 +29,7 @@ func (im *importer) node(i int, p *onnxpb.NodeProto) {
 		n.prepare()
 		if !n.failed {
 			build(n)
+			im.needSize = im.needSize || n.failed && slices.ContainsFunc(n.in, openInside)
 		}
 	}
 	for _, o := range p.Output {
@@ -36,6 +37,11 @@ func (im *importer) node(i int, p *onnxpb.NodeProto) {
 			im.bad[o] = true
 		}
 	}
+}
+
+// openInside reports whether a value has a dimension without a size that is not the first: few operators mind an open batch.
+func openInside(v *ir.Value) bool {
+	return v != nil && len(v.Type.Shape) > 1 && slices.ContainsFunc(v.Type.Shape[1:], ir.IsSymbol)
 }
 
 // builder finds what imports the operator. If there is nothing, the operator is noted as missing.

@@ -124,16 +124,15 @@ func inputType(v *onnxpb.ValueInfoProto, sizes map[string]int) (ir.Type, error) 
 	}
 	shape := make([]int, len(tt.Shape.Dim))
 	for i, d := range tt.Shape.Dim {
-		n, named := d.GetDimValue(), d.GetDimParam()
+		n := d.GetDimValue()
 		switch {
 		case n > math.MaxInt32 || n < -1:
 			return none, fmt.Errorf("dimension %d is %d, want 1 to %d", i, n, math.MaxInt32)
 		case n > 0:
 			shape[i] = int(n)
 			continue
-		case named == "":
-			named = fmt.Sprintf("%s_%d", v.GetName(), i)
 		}
+		named := dimName(v, i)
 		shape[i] = ir.Symbol(named)
 		if size, ok := sizes[named]; ok {
 			if size < 1 || size > math.MaxInt32 {
@@ -143,6 +142,27 @@ func inputType(v *onnxpb.ValueInfoProto, sizes map[string]int) (ir.Type, error) 
 		}
 	}
 	return ir.Type{Elem: e, Shape: shape}, nil
+}
+
+// dimName is the name of a dimension that may be without a size.
+func dimName(v *onnxpb.ValueInfoProto, axis int) string {
+	if s := v.GetType().GetTensorType().GetShape().GetDim()[axis].GetDimParam(); s != "" {
+		return s
+	}
+	return fmt.Sprintf("%s_%d", v.GetName(), axis)
+}
+
+// openDims are the names of the dimensions of inputs that have no size, each once.
+func openDims(p *onnxpb.GraphProto) []string {
+	var r []string
+	for _, v := range p.Input {
+		for i, d := range v.GetType().GetTensorType().GetShape().GetDim() {
+			if name := dimName(v, i); d.GetDimValue() <= 0 && !slices.Contains(r, name) {
+				r = append(r, name)
+			}
+		}
+	}
+	return r
 }
 
 // InputShape is the shape that an import gives to a graph input that is declared so.

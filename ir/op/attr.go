@@ -63,12 +63,31 @@ func SetAttr(o ir.Op, name string, value any) error {
 			x = reflect.Zero(f.Type())
 		}
 		if x.Type() != f.Type() {
-			return fmt.Errorf("attribute %s: want %v, got %T", name, f.Type(), value)
+			return fmt.Errorf("attribute %s: want %s, got %s", name, TypeName(f.Interface()), TypeName(value))
 		}
 		f.Set(x)
 		return nil
 	}
 	return fmt.Errorf("no attribute %q; %s has %s", name, o.OpName(), attrNames(o))
+}
+
+// TypeName says what kind of attribute a value is.
+func TypeName(value any) string {
+	switch value.(type) {
+	case int:
+		return "an integer"
+	case float32:
+		return "a float"
+	case bool:
+		return "0 or 1"
+	case string:
+		return "a string"
+	case []int:
+		return "a list of integers"
+	case []float32:
+		return "a list of floats"
+	}
+	return fmt.Sprintf("%T", value)
 }
 
 func attrNames(o ir.Op) string {

@@ -168,9 +168,9 @@ func TestAttrs(t *testing.T) {
 	}{
 		{&Conv{}, "stride", 1, `no attribute "stride"; Conv has strides, pads, dilations, group`},
 		{&Add{}, "axis", 1, `no attribute "axis"; Add has none`},
-		{&Conv{}, "group", float32(1), "attribute group: want int, got float32"},
-		{&Conv{}, "strides", 1, "attribute strides: want []int, got int"},
-		{&Gemm{}, "transA", 2, "attribute transA: want bool, got int"},
+		{&Conv{}, "group", float32(1), "attribute group: want an integer, got a float"},
+		{&Conv{}, "strides", 1, "attribute strides: want a list of integers, got an integer"},
+		{&Gemm{}, "transA", 2, "attribute transA: want 0 or 1, got an integer"},
 		{&Gemm{}, "transA", 1, ""},
 		{&Squeeze{Axes: []int{1}}, "axes", []int{}, ""},
 	} {

@@ -3,6 +3,7 @@ package onnxpb
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,12 @@ func readExternal(entries []*StringStringEntryProto, dir string, need int) ([]by
 	}
 	defer root.Close()
 	data, err := ext.read(root, need)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("external data: no such file as %q in the model's folder (%s)", ext.location, dir)
+	}
+	if err != nil && strings.HasSuffix(err.Error(), "path escapes from parent") { // os has no value for it
+		return nil, fmt.Errorf("external data: %q escapes from the model's folder (%s) by a symbolic link; files outside are not read", ext.location, dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("external data %q in %s: %w", ext.location, dir, err)
 	}

@@ -20,7 +20,7 @@ import (
 func ReadFile(path string) (*ModelProto, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err // it names the path
+		return nil, readError(path, err)
 	}
 	m := &ModelProto{}
 	if err := unmarshal(b, m, func() error { return unmarshalModel(b, m) }, "model"); err != nil {
@@ -36,7 +36,7 @@ func ReadFile(path string) (*ModelProto, error) {
 func ReadTensorFile(path string) (*TensorProto, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, readError(path, err)
 	}
 	t := &TensorProto{}
 	if err := unmarshal(b, t, func() error { return proto.Unmarshal(b, t) }, "tensor"); err != nil {
@@ -48,13 +48,37 @@ func ReadTensorFile(path string) (*TensorProto, error) {
 	return t, nil
 }
 
+// readError is a message of os.ReadFile, which names the path.
+func readError(path string, err error) error {
+	if st, e := os.Stat(path); e == nil && st.IsDir() {
+		return fmt.Errorf("%s: it is a folder; want a file", path)
+	}
+	return err
+}
+
+// otherKinds are files that people take for models. No message of ONNX begins so: the first byte would be
+// a field that ONNX does not have, or of another type.
+var otherKinds = []struct{ begin, is string }{
+	{"version https://git-lfs.", "a Git LFS pointer in place of the file (git lfs pull fetches it)"},
+	{"\x1f\x8b", "gzip-compressed data; want the file that is in it"},
+	{"\xfd7zXZ", "xz-compressed data; want the file that is in it"},
+	{"PK\x03\x04", "a ZIP archive, as PyTorch's .pt and .pth are; want a model exported to ONNX"},
+	{"\x89HDF\r\n", "an HDF5 file, as Keras writes; want a model exported to ONNX"},
+	{"<!DOCTYPE", "a web page in place of the file"},
+	{"<html", "a web page in place of the file"},
+	{"ORTM", "onnxruntime's own format; want the ONNX model that it was made from"},
+	{"{", "JSON or other text"},
+}
+
 // unmarshal parses a whole file into m, by parse; what is "model" or "tensor".
 func unmarshal(b []byte, m proto.Message, parse func() error, what string) error {
 	if len(b) == 0 {
 		return errors.New("the file is empty")
 	}
-	if bytes.HasPrefix(b, []byte("version https://git-lfs.")) {
-		return fmt.Errorf("not an ONNX %s: a Git LFS pointer in place of the file (git lfs pull fetches it)", what)
+	for _, k := range otherKinds {
+		if bytes.HasPrefix(b, []byte(k.begin)) {
+			return fmt.Errorf("not an ONNX %s: %s", what, k.is)
+		}
 	}
 	err := parse()
 	if err == nil {

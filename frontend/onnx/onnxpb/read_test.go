@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -100,7 +101,10 @@ func TestReadErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                    "the file is empty",
 		"hello, world":                        "not an ONNX ",
-		"<!DOCTYPE html>":                     "not an ONNX ",
+		"<!DOCTYPE html>":                     "a web page in place of the file",
+		"\x1f\x8b\x08\x00":                    "gzip-compressed data; want the file that is in it",
+		"PK\x03\x04\x14\x00":                  "a ZIP archive, as PyTorch's .pt and .pth are; want a model exported to ONNX",
+		"{\"a\": 1}":                          "JSON or other text",
 		"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR": "not an ONNX ",
 		"version https://git-lfs.github.com/spec/v1\n": "Git LFS pointer",
 		strings.Repeat("\xff", 100):                    "not an ONNX ",
@@ -116,7 +120,15 @@ func TestReadErrors(t *testing.T) {
 	}
 	wantErr(t, err, filepath.Join(dir, "none"))
 	_, err = ReadFile(dir)
-	wantErr(t, err, "is a directory")
+	wantErr(t, err, "it is a folder; want a file")
+	for _, k := range otherKinds { // no message of ONNX begins so
+		for _, m := range []proto.Message{&ModelProto{}, &TensorProto{}} {
+			num, typ, n := protowire.ConsumeTag([]byte(k.begin))
+			if fd := m.ProtoReflect().Descriptor().Fields().ByNumber(num); n > 0 && fd != nil && fits(fd, typ) {
+				t.Errorf("%q may begin a %s", k.begin, m.ProtoReflect().Descriptor().Name())
+			}
+		}
+	}
 
 	// Cut off anywhere: never a model, and said to be truncated inside the graph.
 	model := sampleModel(t)
@@ -211,7 +223,7 @@ func TestExternal(t *testing.T) {
 		{escapes, []string{"location", "out"}},
 		{escapes, []string{"location", "abs"}},
 		{escapes, []string{"location", "outdir/secret"}},
-		{"no such file", []string{"location", "none"}},
+		{`no such file as "none" in the model's folder`, []string{"location", "none"}},
 		{"not a regular file", []string{"location", "sub"}},
 		{"invalid", []string{"location", "w.bin\x00"}},
 		{`"location" is given twice`, []string{"location", "w.bin", "location", "w.bin"}},
