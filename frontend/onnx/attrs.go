@@ -23,10 +23,13 @@ type param struct {
 
 // params is read by the importer and by the exporter.
 var params = map[string][]param{
+	"AffineGrid":      {{"size", 1, 20, true}},
 	"Clip":            {{"min", 1, 11, false}, {"max", 2, 11, false}},
+	"Col2Im":          {{"image_shape", 1, 18, true}, {"block_shape", 2, 18, true}},
 	"CumSum":          {{"axis", 1, 11, true}},
 	"Dropout":         {{"", 1, 12, false}, {"", 2, 12, false}},
 	"Expand":          {{"shape", 1, 8, true}},
+	"MaxUnpool":       {{"output_shape", 2, 9, false}},
 	"OneHot":          {{"depth", 1, 9, true}},
 	"Pad":             {{"pads", 1, 11, true}, {"value", 2, 11, false}, {"", 3, 18, false}},
 	"ReduceL1":        {{"axes", 1, 18, false}},

@@ -42,10 +42,20 @@ func normalizeAxes(o ir.Op, in []*ir.Value) error {
 		return one(&o.Axis)
 	case *op.Hardmax:
 		return one(&o.Axis)
+	case *op.LayerNormalization:
+		return one(&o.Axis)
+	case *op.LayerNormalizationStats:
+		return one(&o.Axis)
 	case *op.LogSoftmax:
 		return one(&o.Axis)
+	case *op.LpNormalization:
+		return one(&o.Axis)
+	case *op.MeanVarianceNormalization:
+		return set(o.Axes, rank)
 	case *op.OneHot:
 		rank++
+		return one(&o.Axis)
+	case *op.RMSNormalization:
 		return one(&o.Axis)
 	case *op.ReduceL1:
 		return set(o.Axes, rank)

@@ -106,6 +106,20 @@ type exporter struct {
 	modes    []string // rounding modes of the Quant nodes of the file
 }
 
+// onnxName is the operator of ONNX that an operator is; "" if there is none.
+func onnxName(o ir.Op) string {
+	switch o.(type) {
+	case *op.MaxPoolIndices:
+		return "MaxPool"
+	case *op.LayerNormalizationStats:
+		return "LayerNormalization"
+	}
+	if d := op.Of(o); d.Since != nil {
+		return d.Name
+	}
+	return ""
+}
+
 // opsetFor is the version of ai.onnx that an operator needs.
 func opsetFor(o ir.Op) int {
 	switch o := o.(type) {
@@ -117,6 +131,18 @@ func opsetFor(o ir.Op) int {
 		if o.Mode == "wrap" {
 			return 19
 		}
+	case *op.GridSample:
+		return 20 // the names of the modes
+	case *op.GroupNormalization:
+		return 21 // scale and bias of channels
+	case *op.LayerNormalizationStats:
+		return 17
+	case *op.LpPool:
+		if len(o.Dilations) > 0 || o.CeilMode {
+			return 18
+		}
+	case *op.RoiAlign:
+		return 16
 	case *op.Reshape:
 		if o.AllowZero {
 			return 14
@@ -251,10 +277,8 @@ func (e *exporter) node(n *ir.Node) error {
 		e.dequantize(n, in[0])
 		return nil
 	}
-	typ := n.Op.OpName()
-	if _, ok := n.Op.(*op.MaxPoolIndices); ok {
-		typ = "MaxPool"
-	} else if op.Of(n.Op).Since == nil {
+	typ := onnxName(n.Op)
+	if typ == "" {
 		return fmt.Errorf("ONNX has no such operator")
 	}
 	attrs, in, err := e.attributes(n, in)
@@ -269,7 +293,7 @@ func (e *exporter) node(n *ir.Node) error {
 		}
 		out = append(out, name)
 	}
-	if typ != n.Op.OpName() { // the second result of ONNX's
+	if _, ok := n.Op.(*op.MaxPoolIndices); ok { // the second result of ONNX's
 		out = append([]string{e.names.New(out[0] + "_max")}, out...)
 	}
 	e.add(typ, "", n.Pos.Name, in, out, attrs...)

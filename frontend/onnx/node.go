@@ -268,6 +268,8 @@ func results(o ir.Op) int {
 		return len(o.Split)
 	case *op.TopK:
 		return 2
+	case *op.DynamicQuantizeLinear, *op.LayerNormalizationStats:
+		return 3
 	}
 	return 1
 }
@@ -285,6 +287,9 @@ func (n *node) outputs(k int) []string {
 		default:
 			names = append(names, o)
 		}
+	}
+	for len(names) < k && len(names) > 0 {
+		names = append(names, n.im.names.New(n.p.Output[0]+".unused"))
 	}
 	return names
 }

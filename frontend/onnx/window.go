@@ -38,6 +38,10 @@ func poolRule(n *node, o ir.Op) ir.Op {
 		n.emit(&op.MaxPoolIndices{KernelShape: o.KernelShape, Strides: o.Strides, Pads: o.Pads, Dilations: o.Dilations, CeilMode: o.CeilMode, StorageOrder: order},
 			n.in, n.p.Output[1:2])
 		return nil
+	case *op.LpPool:
+		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
+			o.CeilMode = false
+		}
 	case *op.AveragePool:
 		if n.window(o.KernelShape, &o.Strides, &o.Dilations, &o.Pads) {
 			o.CeilMode = false

@@ -74,11 +74,23 @@ func (o *MatMul) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		product(len(in[0].F)/k, in[0].F, in[1].F, y)
 		return out, nil
 	}
-	batch, err := Broadcast(a[:p], b[:q])
+	ao, bo, err := matrixOffsets(a, b)
 	if err != nil {
 		return nil, err
 	}
-	// offsets of the matrices of both inputs, in the order of the results
+	for i := range ao {
+		product(m, in[0].F[ao[i]:][:m*k], in[1].F[bo[i]:][:k*n], y[i*m*n:][:m*n])
+	}
+	return out, nil
+}
+
+// matrixOffsets are the offsets in both inputs of the matrices that are multiplied, in the order of the results.
+func matrixOffsets(a, b []int) (ao, bo []int, err error) {
+	p, q := len(a)-2, len(b)-2
+	batch, err := Broadcast(a[:p], b[:q])
+	if err != nil {
+		return nil, nil, err
+	}
 	offsets := func(shape []int, size int) []int {
 		stride := make([]int, len(batch))
 		for i, s := range slices.Backward(tensor.Strides(shape)) {
@@ -90,9 +102,5 @@ func (o *MatMul) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		tensor.Walk(batch, stride, func(off int) { r = append(r, off) })
 		return r
 	}
-	ao, bo := offsets(a[:p], m*k), offsets(b[:q], k*n)
-	for i := range ao {
-		product(m, in[0].F[ao[i]:][:m*k], in[1].F[bo[i]:][:k*n], y[i*m*n:][:m*n])
-	}
-	return out, nil
+	return offsets(a[:p], a[p]*a[p+1]), offsets(b[:q], b[q]*b[q+1]), nil
 }

@@ -275,6 +275,8 @@ func TestAnything(t *testing.T) {
 			continue
 		} else if slices.ContainsFunc(res, func(t ir.Type) bool { return !t.Known() }) {
 			continue // a symbol among the attributes
+		} else if slices.ContainsFunc(res, func(t ir.Type) bool { return len(t.Shape) > 0 && slices.Max(t.Shape) > 1<<30 }) {
+			continue // more than there is memory, which the importer refuses
 		}
 		out, err := Eval(o, in)
 		if err != nil {
