@@ -208,7 +208,7 @@ func TestErrors(t *testing.T) {
 			[]string{"weights: want 2 to 16 bits, got 1", "activations: want 2 to 16 bits, got 17", "inputs: want 2 to 16 bits, got 1", "outputs: want 2 to 16 bits, got 33"}},
 		{"alpha", layer(w, "<alpha=2f>(%x, %w)"), Config{Bits: bits}, map[string][2]float64{"x": {0, 1}, "y": {0, 1}},
 			[]string{`node 3 "fc"`, "Gemm", "alpha 2, beta 1, transA false: run the affine pass first"}},
-		{"weights", layer("  const %v f32[2,2] = [1 2 3 4]\n  %w f32[2,2] = Softmax(%v)\n", "(%x, %w)"), Config{Bits: bits}, map[string][2]float64{"x": {0, 1}},
+		{"weights", layer("  const %v f32[2,2] = [1 2 3 4]\n  %w f32[2,2] = Hardmax(%v)\n", "(%x, %w)"), Config{Bits: bits}, map[string][2]float64{"x": {0, 1}},
 			[]string{`node 3 "fc"`, "input %w comes through an operator that has no integer form"}},
 		{"bias", layer(w+"  const %k f32[2] = [1 2]\n  %n f32[2] = Neg(%k)\n", "(%x, %w, %n)"), Config{Bits: bits},
 			map[string][2]float64{"x": {0, 1}, "n": {0, 1}, "y": {0, 1}}, []string{`node 3 "fc"`, "bias %n is not constant"}},
@@ -220,11 +220,11 @@ func TestErrors(t *testing.T) {
 			[]string{`node 3 "fc"`, "bias %b: element 1 is 1e+20", "want less than 2^47"}},
 		{"tail", `graph g(%x f32[1,2]) {
   const %w f32[2,2] = [1 2 3 4]
-  %s f32[1,2] = Softmax(%x)  # node 1 "soft" m.onnx
+  %s f32[1,2] = Hardmax(%x)  # node 1 "soft" m.onnx
   %a f32[1,2] = Neg(%s)  # node 2 "neg" m.onnx
   %y f32[1,2] = Gemm(%a, %w)  # node 3 "fc" m.onnx
   return %y
-}`, Config{Bits: bits}, nil, []string{`node 3 "fc"`, "input %a comes through an operator that has no integer form", `node 1 "soft"`, "(Softmax)"}},
+}`, Config{Bits: bits}, nil, []string{`node 3 "fc"`, "input %a comes through an operator that has no integer form", `node 1 "soft"`, "(Hardmax)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.c.Range = ranges(c.r)
@@ -261,7 +261,7 @@ graph g(%x f32[1,2]) {
   return %e, %f
 }`)
 	var got []string
-	tail := Tail(g)
+	tail := Tail(g, false)
 	for _, n := range g.Nodes {
 		if tail[n] {
 			got = append(got, n.Pos.Name)
