@@ -81,8 +81,8 @@ func (o *Tile) Infer(in []*ir.Type) ([]ir.Type, error) {
 	}
 	shape := make([]int, len(x.Shape))
 	for i, r := range o.Repeats {
-		if r < 0 && !ir.IsSymbol(r) {
-			return nil, fmt.Errorf("repeats %s: entry %d: want 0 or more", FormatAttr(o.Repeats), i)
+		if r < 0 && !ir.IsSymbol(r) || r > math.MaxInt32 {
+			return nil, fmt.Errorf("repeats %s: entry %d: want 0 to %d", FormatAttr(o.Repeats), i, math.MaxInt32)
 		}
 		var err error
 		if shape[i], err = product([]int{x.Shape[i], r}); err != nil {
@@ -98,6 +98,9 @@ func (o *Tile) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		return nil, err
 	}
 	x := in[0]
+	if out[0].Len() == 0 {
+		return out, nil
+	}
 	from := make([][]int, len(x.Shape))
 	for i, n := range out[0].Shape {
 		from[i] = make([]int, n)
