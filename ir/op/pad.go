@@ -2,6 +2,7 @@ package op
 
 import (
 	"fmt"
+	"math"
 
 	"quern/ir"
 	"quern/ir/tensor"
@@ -54,6 +55,12 @@ func (o *Pad) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	x := in[0]
 	if _, err := o.Infer([]*ir.Type{{Elem: x.Elem, Shape: x.Shape}}); err != nil {
 		return nil, err
+	}
+	if !x.Elem.IsFloat() {
+		lo, hi := x.Elem.Range()
+		if v := float64(o.Value); v != math.Trunc(v) || v < float64(lo) || v > float64(hi) {
+			return nil, fmt.Errorf("value %v: want one of %v", o.Value, x.Elem)
+		}
 	}
 	from := make([][]int, len(x.Shape))
 	for i, d := range x.Shape {
