@@ -12,6 +12,18 @@ const (
 	knownList = "../../testdata/conformance/known.txt"
 )
 
+// TestNewerOpsets runs the cases of opsets 18 to 24 that testdata/conformance/newer.py made with onnxruntime: all have to pass.
+func TestNewerOpsets(t *testing.T) {
+	cases, err := findCases("../../testdata/conformance/newer", regexp.MustCompile(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runCases(cases)
+	for _, s := range surprises(cases, nil, true) {
+		t.Error(s)
+	}
+}
+
 // TestConformance runs ONNX's own cases: what does not pass is what the list says. QUERN_UPDATE rewrites the list.
 func TestConformance(t *testing.T) {
 	if _, err := os.Stat(onnxData); err != nil {
