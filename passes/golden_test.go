@@ -83,7 +83,11 @@ func golden(t *testing.T, p *Pass, file string) {
 
 func checkGolden(t *testing.T, p *Pass, before, after *ir.Graph) {
 	t.Helper()
-	if d := difference(before, after, 1e-5); d != "" {
+	tolerance := 1e-5
+	if p.Name == "dynamic" { // which rounds activations no more: half a step of 1/255 of the range for each operand
+		tolerance = 0.01
+	}
+	if d := difference(before, after, tolerance); d != "" {
 		t.Error(d)
 	}
 	text := irtext.String(after)

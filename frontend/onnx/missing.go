@@ -79,7 +79,7 @@ func init() {
 			"ConcatFromSequence Optional OptionalGetElement OptionalHasElement"},
 		{"random numbers", "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Multinomial Bernoulli"},
 		{"the shape of the result depends on data", "NonMaxSuppression"},
-		{"export the model in the form with QuantizeLinear and DequantizeLinear (QDQ)", "DynamicQuantizeMatMul MatMulIntegerToFloat QAttention QLinearReduceMean QLinearWhere"},
+		{"export the model in the form with QuantizeLinear and DequantizeLinear (QDQ)", "QAttention QLinearWhere QLinearSub QLinearDiv"},
 	} {
 		for _, name := range strings.Fields(f.names) {
 			whyMissing[name] = f.why

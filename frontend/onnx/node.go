@@ -88,7 +88,10 @@ func init() { // these functions lead back to the table
 			"Mean": meanNode, "NonZero": nonZeroNode, "Range": rangeNode, "Scatter": scatterNode, "Size": sizeNode, "Unique": uniqueNode,
 		},
 		// the same as the standard ones, for more types at lower opsets
-		"com.microsoft": {"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear},
+		"com.microsoft": {
+			"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear,
+			"DynamicQuantizeMatMul": dynamicQuantizeMatMul, "MatMulIntegerToFloat": matMulIntegerToFloat,
+		},
 		"onnx.brevitas": quant, "qonnx.custom_op.general": quant, "finn.custom_op.general": quant,
 	}
 	for name := range qlinears {
