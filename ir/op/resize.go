@@ -13,10 +13,10 @@ import (
 // result has Sizes, or floor(size*scale). Without Axes the lists have an entry for every axis. Every mode works on one axis after the
 // other: see Sources and Taps.
 type Resize struct {
-	Sizes       []int     `attr:"sizes"`  // this or scales
+	Roi         []float32 `attr:"roi"`    // starts, then ends, 0 to 1: for tf_crop_and_resize
 	Scales      []float32 `attr:"scales"` // result / input
+	Sizes       []int     `attr:"sizes"`  // or this; the three stand in the order of ONNX's inputs, on which export relies
 	Axes        []int     `attr:"axes"`
-	Roi         []float32 `attr:"roi"`  // starts, then ends, 0 to 1: for tf_crop_and_resize
 	Mode        string    `attr:"mode"` // nearest, linear, cubic
 	Coordinates string    `attr:"coordinate_transformation_mode"`
 	Nearest     string    `attr:"nearest_mode"`
