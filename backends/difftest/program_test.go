@@ -166,6 +166,10 @@ func (b *builder) window(x *hw.Buffer) {
 		return
 	}
 	w := &hw.Window{Geometry: b.geometry(x), Reduce: hw.Reduce(b.r.IntN(2))}
+	if b.r.IntN(4) == 0 { // over the whole image
+		g := hw.Geometry{H: w.H, W: w.W, C: w.C, KH: w.H, KW: w.W, SH: 1, SW: 1, DH: 1, DW: 1, OH: 1, OW: 1, OC: w.C}
+		w.Geometry = g
+	}
 	if w.Bound(x.Range) != nil {
 		return
 	}
