@@ -123,7 +123,7 @@ func runC(t testing.TB, c compiler, ps []project) (string, error) {
 			fmt.Fprintf(&all, "#define %s p%d_%s\n", s, i, s)
 		}
 		for _, f := range p.files {
-			if strings.HasSuffix(f.Name, ".c") {
+			if strings.HasSuffix(f.Name, ".c") || strings.HasSuffix(f.Name, ".cpp") {
 				fmt.Fprintf(&all, "#include \"p%d/%s\"\n", i, f.Name)
 			}
 		}
@@ -137,7 +137,11 @@ func runC(t testing.TB, c compiler, ps []project) (string, error) {
 	if err := os.WriteFile(src, all.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(c.path, append(slices.Clone(c.args), "-o", exe, src)...).CombinedOutput(); err != nil {
+	args := append(slices.Clone(c.args), "-isystem", filepath.Join(dir, "p0", "ap"), "-o", exe)
+	if strings.Contains(c.path, "++") {
+		args = append(args, "-x", "c++")
+	}
+	if out, err := exec.Command(c.path, append(args, src)...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", c.path, strings.Join(c.args, " "), err, out[:min(len(out), 4000)])
 	}
 	out, err := exec.Command(exe).CombinedOutput()

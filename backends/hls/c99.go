@@ -29,7 +29,8 @@ func printC99(e *emitter) ([]File, error) {
 	w.Write(kernels.Bytes())
 	w.raw("")
 	e.top(w)
-	return []File{{e.o.Top + ".h", e.header()}, {e.o.Top + ".c", w.Bytes()}}, nil
+	return []File{{e.o.Top + ".h", e.header()}, {e.o.Top + ".c", w.Bytes()}, {"weights.h", e.weightsH()}, {"fixed.h", fixedH},
+		{"tb.c", e.testbench()}, {"Makefile", e.makefile()}}, nil
 }
 
 // header declares the top function.

@@ -12,18 +12,20 @@ import (
 	"regexp"
 
 	"quern/ir/hw"
+	"quern/ir/hw/stream"
 )
 
 // Options say how to print a program.
 type Options struct {
-	Top     string   // C name of the top function and of its files; empty: made from the program's name
-	Style   string   // "c99"; empty means that
-	Part    string   // device; empty: xc7z020clg400-1
-	ClockNS float64  // clock period in ns; 0: 10
-	Lanes   int      // most output channels that a Dot kernel sums at a time, each with a multiplier of its own; 0: 8
-	Vectors []Vector // what the testbench checks; at least one
-	Model   string   // name of the model, for headings
-	Version string   // of quern, for headings
+	Top     string         // C name of the top function and of its files; empty: made from the program's name
+	Style   string         // "c99"; empty means that
+	Part    string         // device; empty: xc7z020clg400-1
+	ClockNS float64        // clock period in ns; 0: 10
+	Design  *stream.Design // of style stream
+	Lanes   int            // most output channels that a Dot kernel sums at a time, each with a multiplier of its own; 0: 8
+	Vectors []Vector       // what the testbench checks; at least one
+	Model   string         // name of the model, for headings
+	Version string         // of quern, for headings
 }
 
 // Vector is one run: the port buffers of the program in their own layout and order.
@@ -50,10 +52,26 @@ type style struct {
 
 var styles = []style{
 	{"c99", printC99},
+	{"stream", printStream},
 }
 
 //go:embed rt/fixed.h
 var fixedH []byte
+
+//go:embed rt/stream.h
+var streamH []byte
+
+//go:embed rt/ap/ap_int.h
+var apIntH []byte
+
+//go:embed rt/ap/hls_stream.h
+var hlsStreamH []byte
+
+//go:embed rt/ap/ap_axi_sdata.h
+var apAxiH []byte
+
+// standIns are the headers of the tools in as far as the design uses them.
+var standIns = []File{{"ap/ap_int.h", apIntH}, {"ap/hls_stream.h", hlsStreamH}, {"ap/ap_axi_sdata.h", apAxiH}}
 
 // emitter is what the printers share: the options with their defaults, the names, and the tables met so far.
 type emitter struct {
@@ -80,11 +98,7 @@ func Emit(p *hw.Program, o Options) ([]File, error) {
 		return nil, fmt.Errorf("hls: %w", err)
 	}
 	files = append(files,
-		File{"weights.h", e.weightsH()},
-		File{"fixed.h", fixedH},
-		File{"tb.c", e.testbench()},
 		File{"vectors.h", e.vectorsH()},
-		File{"Makefile", e.makefile()},
 		File{"run_hls.tcl", e.tcl(vitis)},
 		File{"run_vivado_hls.tcl", e.tcl(vivado)},
 		File{"README.md", e.readme()},
@@ -144,15 +158,18 @@ func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
 	} else if got := e.ids.pick(o.Top, ""); got != o.Top {
 		return nil, nil, fmt.Errorf("top function %q: want a C name that is not taken, for example %q", o.Top, got)
 	}
-	// All names share one space, so that no local name hides a global one.
-	for i, k := range p.Kernels {
-		e.fn[k] = e.ids.pick(e.o.Top+"_"+short(k.Name, fmt.Sprint(k.Kind, i)), "")
-	}
 	for _, b := range p.Inputs {
 		e.in = append(e.in, e.ids.param(b.Port.Name))
 	}
 	for _, b := range p.Outputs {
 		e.out = append(e.out, e.ids.param(b.Port.Name))
+	}
+	if st.name != "c99" {
+		return e, st, nil
+	}
+	// All names share one space, so that no local name hides a global one.
+	for i, k := range p.Kernels {
+		e.fn[k] = e.ids.pick(e.o.Top+"_"+short(k.Name, fmt.Sprint(k.Kind, i)), "")
 	}
 	for _, b := range p.Buffers {
 		e.arr[b] = e.ids.pick("b_"+short(b.Name, fmt.Sprint(b.ID)), "")

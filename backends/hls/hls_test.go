@@ -283,7 +283,7 @@ func TestEmitErrors(t *testing.T) {
 		change func(p *hw.Program, o *Options)
 		want   string
 	}{
-		{"style", func(_ *hw.Program, o *Options) { o.Style = "vhdl" }, `hls: style "vhdl": want one of: c99`},
+		{"style", func(_ *hw.Program, o *Options) { o.Style = "vhdl" }, `hls: style "vhdl": want one of: c99 stream`},
 		{"part", func(_ *hw.Program, o *Options) { o.Part = "x}; exec rm" }, `hls: part "x}; exec rm": want letters, digits and - only`},
 		{"clock", func(_ *hw.Program, o *Options) { o.ClockNS = -1 }, `hls: clock period -1 ns: want a positive number`},
 		{"lanes", func(_ *hw.Program, o *Options) { o.Lanes = 65 }, `hls: 65 lanes: want 1..64`},

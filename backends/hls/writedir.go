@@ -34,8 +34,11 @@ func WriteDir(dir string, files []File) error {
 	}
 	defer os.RemoveAll(tmp) // of no effect once renamed
 	for _, f := range files {
-		if f.Name != filepath.Base(f.Name) || f.Name == "." || f.Name == ".." {
-			return fmt.Errorf("file %q: want a name without folders", f.Name)
+		if !filepath.IsLocal(f.Name) || f.Name == "." {
+			return fmt.Errorf("file %q: want a name inside the project", f.Name)
+		}
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(tmp, f.Name)), 0o777); err != nil {
+			return err
 		}
 		if err := os.WriteFile(filepath.Join(tmp, f.Name), f.Data, 0o666); err != nil {
 			return err

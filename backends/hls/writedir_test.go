@@ -38,11 +38,17 @@ func TestWriteDir(t *testing.T) {
 		t.Errorf("replaced folder: %s", got)
 	}
 	// What fails leaves the old project.
-	if err := WriteDir(dir, []File{ours, {"sub/three.c", nil}}); err == nil {
-		t.Error("a file in a folder was accepted")
+	if err := WriteDir(dir, []File{ours, {"../three.c", nil}}); err == nil {
+		t.Error("a file outside the folder was accepted")
 	}
 	if got := list(t, dir); got != "manifest.json two.c" {
 		t.Errorf("after a failure: %s", got)
+	}
+	if err := WriteDir(dir, []File{{"two.c", []byte("2")}, {"sub/three.h", nil}, ours}); err != nil || list(t, filepath.Join(dir, "sub")) != "three.h" {
+		t.Errorf("a file in a folder: %v", err)
+	}
+	if err := WriteDir(dir, []File{{"two.c", []byte("2")}, ours}); err != nil || list(t, dir) != "manifest.json two.c" {
+		t.Errorf("the folder in it stays: %v", err)
 	}
 	empty := filepath.Join(root, "empty")
 	if err := os.Mkdir(empty, 0o755); err != nil {
