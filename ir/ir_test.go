@@ -77,7 +77,7 @@ func TestVerify(t *testing.T) {
 		{"%c: scale NaN, want a positive finite number", quant(func(q *ir.Quant) { q.Scale[0] = math.NaN() })},
 		{"%c: scale +Inf, want a positive finite number", quant(func(q *ir.Quant) { q.Scale[0] = math.Inf(1) })},
 		{"%c: scale 0.1 is not a float32 number", quant(func(q *ir.Quant) { q.Scale[0] = 0.1 })},
-		{"%c: rounding mode 4, want 0..3", quant(func(q *ir.Quant) { q.Round = 4 })},
+		{"%c: rounding mode 8, want 0..7", quant(func(q *ir.Quant) { q.Round = 8 })},
 		{"%c: 0 scales and 1 zero points", quant(func(q *ir.Quant) { q.Scale = nil })},
 		{"%c: a Quant on element type f32, want an integer of 1 to 48 bits", func(g *ir.Graph) { g.Nodes[0].Out[0].Type.Elem = tensor.F32 }},
 	} {
@@ -133,18 +133,22 @@ func exactRound(r ir.Round, x *big.Rat) int64 {
 	f := q.Int64()
 	switch m.Lsh(m, 1).Cmp(x.Denom()) {
 	case 1:
-		if r != ir.Floor {
+		if r != ir.Floor && (r != ir.ToZero || x.Sign() < 0) && (r != ir.Away || x.Sign() > 0) {
+			f++
+		}
+	case -1:
+		if m.Sign() != 0 && (r == ir.Ceil || r == ir.ToZero && x.Sign() < 0 || r == ir.Away && x.Sign() > 0) {
 			f++
 		}
 	case 0:
-		if r == ir.HalfUp || r == ir.HalfEven && f%2 != 0 || r == ir.HalfAway && x.Sign() > 0 {
+		if r == ir.Ceil || (r == ir.ToZero || r == ir.HalfToZero) && x.Sign() < 0 || r == ir.Away && x.Sign() > 0 || r == ir.HalfUp || r == ir.HalfEven && f%2 != 0 || r == ir.HalfAway && x.Sign() > 0 {
 			f++
 		}
 	}
 	return f
 }
 
-var modes = []ir.Round{ir.HalfEven, ir.HalfUp, ir.HalfAway, ir.Floor}
+var modes = []ir.Round{ir.HalfEven, ir.HalfUp, ir.HalfAway, ir.Floor, ir.Ceil, ir.Away, ir.ToZero, ir.HalfToZero}
 
 func TestQuantize(t *testing.T) {
 	for _, m := range modes {
@@ -166,8 +170,9 @@ func TestQuantize(t *testing.T) {
 		if got, err := ir.ParseRound(m.String()); err != nil || got != m {
 			t.Errorf("ParseRound(%q): %v, %v", m, got, err)
 		}
-		for x, want := range map[float64][4]float64{0.5: {0, 1, 1, 0}, 1.5: {2, 2, 2, 1}, -0.5: {0, 0, -1, -1}, -1.5: {-2, -1, -2, -2},
-			-0.3: {0, 0, 0, -1}, 0.49999999999999994: {0, 0, 0, 0}, 1<<52 + 1: {1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1}} {
+		for x, want := range map[float64][8]float64{0.5: {0, 1, 1, 0, 1, 1, 0, 0}, 1.5: {2, 2, 2, 1, 2, 2, 1, 1}, -0.5: {0, 0, -1, -1, 0, -1, 0, 0},
+			-1.5: {-2, -1, -2, -2, -1, -2, -1, -1}, -0.3: {0, 0, 0, -1, 0, -1, 0, 0}, 0.49999999999999994: {0, 0, 0, 0, 1, 1, 0, 0},
+			1<<52 + 1: {1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1, 1<<52 + 1}} {
 			if got := m.Apply(x); got != want[m] {
 				t.Errorf("%v of %v: got %v, want %v", m, x, got, want[m])
 			}

@@ -71,13 +71,17 @@ type Round uint8
 
 // The rounding modes. HalfEven is ONNX's; the names are those of the hardware primitives.
 const (
-	HalfEven Round = iota
-	HalfUp         // ties toward +infinity (AP_RND)
-	HalfAway       // ties away from zero (AP_RND_INF; QONNX calls it HALF_UP)
-	Floor          // toward -infinity (AP_TRN)
+	HalfEven   Round = iota
+	HalfUp           // ties toward +infinity (AP_RND)
+	HalfAway         // ties away from zero (AP_RND_INF; QONNX calls it HALF_UP)
+	Floor            // toward -infinity (AP_TRN)
+	Ceil             // toward +infinity
+	Away             // away from zero (QONNX calls it UP)
+	ToZero           // toward zero (AP_TRN_ZERO; QONNX calls it DOWN)
+	HalfToZero       // ties toward zero (AP_RND_ZERO; QONNX calls it HALF_DOWN)
 )
 
-var roundNames = [...]string{"half_even", "half_up", "half_away", "floor"}
+var roundNames = [...]string{"half_even", "half_up", "half_away", "floor", "ceil", "away", "to_zero", "half_to_zero"}
 
 func (r Round) String() string { return roundNames[r] }
 
@@ -104,9 +108,24 @@ func (r Round) Apply(x float64) float64 {
 		return math.Round(x)
 	case Floor:
 		return math.Floor(x)
+	case Ceil:
+		return math.Ceil(x)
+	case Away:
+		return math.Copysign(math.Ceil(math.Abs(x)), x)
+	case ToZero:
+		return math.Trunc(x)
+	case HalfToZero:
+		t := math.Trunc(x)
+		if math.Abs(x-t) > 0.5 {
+			t += math.Copysign(1, x)
+		}
+		return t
 	}
 	panic("ir: rounding mode " + strconv.Itoa(int(r)))
 }
+
+// nearest reports whether the mode rounds to the nearest integer; the others round to the next one in some direction.
+func (r Round) nearest() bool { return r <= HalfAway || r == HalfToZero }
 
 // Quant says which reals the integers of a value stand for: real = (q - Zero) * Scale, q in Min..Max. Conversion from reals is
 // q = clamp(Round(real/Scale) + Zero, Min, Max), which is ONNX's QuantizeLinear.
@@ -164,12 +183,12 @@ func (q *Quant) At(c int) (scale float64, zero int64) {
 // Quantize converts a real of channel c. NaN is the caller's to exclude; it gives Min.
 //
 // A real is a float32 number, so an integer v's real may lie up to 2^-24 of itself beside (v-Zero)*Scale. The modes that round to
-// nearest do not see that; Floor would turn v into v-1, so it takes a quotient within 2^-23 of an integer as that integer. Thus
+// nearest do not see that; Floor would turn v into v-1, so it and the other directions take a quotient within 2^-23 of an integer as that integer. Thus
 // Quantize(Dequantize(v)) is v in every mode, as long as v-Zero has at most 22 bits.
 func (q *Quant) Quantize(x float64, c int) int64 {
 	s, z := q.At(c)
 	v := x / s
-	if n := math.RoundToEven(v); q.Round == Floor && math.Abs(v-n) <= math.Abs(n)*0x1p-23 {
+	if n := math.RoundToEven(v); !q.Round.nearest() && math.Abs(v-n) <= math.Abs(n)*0x1p-23 {
 		v = n
 	}
 	v = q.Round.Apply(v) + float64(z)

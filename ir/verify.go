@@ -132,8 +132,8 @@ func (c *checker) quant(n *Node, v *Value) {
 	if lo, hi := e.Range(); q.Min < lo || q.Max > hi || q.Min > q.Max {
 		c.fail(n, "%%%s: range %d..%d, want inside %v's %d..%d", v.Name, q.Min, q.Max, e, lo, hi)
 	}
-	if q.Round > Floor {
-		c.fail(n, "%%%s: rounding mode %d, want 0..%d", v.Name, int(q.Round), int(Floor))
+	if int(q.Round) >= len(roundNames) {
+		c.fail(n, "%%%s: rounding mode %d, want 0..%d", v.Name, int(q.Round), len(roundNames)-1)
 	}
 	for _, s := range q.Scale {
 		if !(s > 0) || s > 1e38 {

@@ -24,6 +24,7 @@ const reserved = `
 	int_fast8_t int_fast16_t int_fast32_t int_fast64_t uint_fast8_t uint_fast16_t uint_fast32_t uint_fast64_t
 	NULL EOF FILE BUFSIZ errno stdin stdout stderr printf linux unix i386 arm mips sparc main std TB_VECTORS
 	q_max q_min q_half q_rsh_floor q_rsh_half_up q_rsh_half_even q_rsh_half_away q_wrap
+	q_rsh_ceil q_rsh_away q_rsh_to_zero q_rsh_half_to_zero
 	tb weights fixed vectors manifest README Makefile`
 
 // builtins are functions of the C library that compilers know even where no header declares them; each also with the suffixes f, l.

@@ -54,10 +54,14 @@ func (e *emitter) readme() []byte {
 }
 
 var roundText = map[ir.Round]string{
-	ir.HalfEven: "to the nearest integer, ties to even",
-	ir.HalfUp:   "to the nearest integer, ties up",
-	ir.HalfAway: "to the nearest integer, ties away from zero",
-	ir.Floor:    "down, but a quotient within 2^-23 of itself beside an integer is that integer",
+	ir.HalfEven:   "to the nearest integer, ties to even",
+	ir.HalfUp:     "to the nearest integer, ties up",
+	ir.HalfAway:   "to the nearest integer, ties away from zero",
+	ir.HalfToZero: "to the nearest integer, ties towards zero",
+	ir.Ceil:       "up, but a quotient within 2^-23 of itself beside an integer is that integer",
+	ir.Away:       "away from zero, but a quotient within 2^-23 of itself beside an integer is that integer",
+	ir.ToZero:     "towards zero, but a quotient within 2^-23 of itself beside an integer is that integer",
+	ir.Floor:      "down, but a quotient within 2^-23 of itself beside an integer is that integer",
 }
 
 // portText describes one array of the interface.

@@ -3,12 +3,17 @@ package kernels
 // Round is a rounding mode of a shift to the right.
 type Round uint8
 
-// The rounding modes; ties go to the even number, toward +infinity or away from zero.
+// The rounding modes: toward -infinity; to nearest with ties toward +infinity, to the even number or away from zero; toward
+// +infinity, away from zero, toward zero; to nearest with ties toward zero.
 const (
 	Floor Round = iota
 	HalfUp
 	HalfEven
 	HalfAway
+	Ceil
+	Away
+	ToZero
+	HalfToZero
 )
 
 // Requant is the usual end of an integer kernel, for each channel c:
@@ -22,7 +27,8 @@ type Requant struct {
 }
 
 // scale is a multiplier and a shift in one form for all rounding modes: (p + half + (p>>sign & tie)) >> shift with p = v*mul.
-// Half even: half a unit less one, and the lowest bit of the floor. Half away: half a unit, less one for a negative p.
+// Half even: half a unit less one, and the lowest bit of the floor. Half away: half a unit, less one for a negative p; the
+// others by the sign, too.
 type scale struct {
 	mul, half, tie int64
 	shift, sign    uint8
@@ -43,6 +49,14 @@ func NewRequant(mul, shift []int64, round Round, add, lo, hi int64) *Requant {
 				s.half, s.tie, s.sign = half-1, 1, s.shift
 			case HalfAway:
 				s.half, s.tie, s.sign = half, -1, 63
+			case Ceil:
+				s.half = 2*half - 1
+			case Away:
+				s.half, s.tie, s.sign = 2*half-1, -(2*half - 1), 63
+			case ToZero:
+				s.tie, s.sign = 2*half-1, 63
+			case HalfToZero:
+				s.half, s.tie, s.sign = half-1, 1, 63
 			}
 		}
 		q.scale[c] = s

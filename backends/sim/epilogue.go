@@ -22,6 +22,7 @@ func newEpilogue(k *hw.Kernel) *epilogue {
 
 var rounding = map[hw.Prim]kernels.Round{
 	hw.RshFloor: kernels.Floor, hw.RshHalfUp: kernels.HalfUp, hw.RshHalfEven: kernels.HalfEven, hw.RshHalfAway: kernels.HalfAway,
+	hw.RshCeil: kernels.Ceil, hw.RshAway: kernels.Away, hw.RshToZero: kernels.ToZero, hw.RshHalfToZero: kernels.HalfToZero,
 }
 
 // usual recognizes muli, rsh, addi, maxi, mini in this order, each at most once, each on the result of the one before; nil for
@@ -40,7 +41,7 @@ func usual(p *hw.Prog) *kernels.Requant {
 		switch s.Prim {
 		case hw.MulI:
 			next, mul = 1, s.Imm.V
-		case hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway:
+		case hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway, hw.RshCeil, hw.RshAway, hw.RshToZero, hw.RshHalfToZero:
 			next, shift, round = 2, s.Imm.V, rounding[s.Prim]
 		case hw.AddI:
 			next, add = 3, s.Imm.V[0]

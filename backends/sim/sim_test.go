@@ -46,7 +46,7 @@ func randomDot(r *rand.Rand) *hw.Program {
 			m[i], t[i] = 1+r.Int64N(1000), r.Int64N(20)
 		}
 		v = prog.OpI(hw.MulI, v, hw.PerChannel(m))
-		v = prog.OpI([]hw.Prim{hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway}[r.IntN(4)], v, hw.PerChannel(t))
+		v = prog.OpI([]hw.Prim{hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway, hw.RshCeil, hw.RshAway, hw.RshToZero, hw.RshHalfToZero}[r.IntN(8)], v, hw.PerChannel(t))
 		v = prog.OpI(hw.AddI, v, hw.Scalar(r.Int64N(9)-4))
 		prog.Clamp(v, -100, 100)
 	} else if r.IntN(2) == 0 {

@@ -57,12 +57,16 @@ func quantFunction(modes []string, opset int) *onnxpb.FunctionProto {
 		add("q", "Round", []string{"inside"})
 	case "FLOOR":
 		add("q", "Floor", []string{"inside"})
-	case "HALF_UP": // ties away from zero
+	case "CEIL":
+		add("q", "Ceil", []string{"inside"})
+	case "HALF_UP", "HALF_DOWN", "UP", "DOWN": // by magnitude
 		number("half", 0.5)
 		add("sign", "Sign", []string{"inside"})
 		add("abs", "Abs", []string{"inside"})
 		add("more", "Add", []string{"abs", "half"})
-		add("whole", "Floor", []string{"more"})
+		add("less", "Sub", []string{"abs", "half"})
+		how := map[string][2]string{"HALF_UP": {"Floor", "more"}, "HALF_DOWN": {"Ceil", "less"}, "UP": {"Ceil", "abs"}, "DOWN": {"Floor", "abs"}}[modes[0]]
+		add("whole", how[0], []string{how[1]})
 		add("q", "Mul", []string{"sign", "whole"})
 	default:
 		return nil

@@ -66,7 +66,12 @@ func (e *exporter) quant(from string, v *ir.Value, name string) error {
 // Relu on signed integers, attributes say it for the importer, and a Clip before the node for everybody else.
 func (e *exporter) quantNode(from string, v *ir.Value, name string) error {
 	q, elem := v.Type.Quant, v.Type.Elem
-	mode := map[ir.Round]string{ir.HalfEven: "ROUND", ir.HalfAway: "HALF_UP", ir.Floor: "FLOOR"}[q.Round]
+	mode := ""
+	for _, r := range roundings {
+		if r.mode == q.Round && mode == "" {
+			mode = r.name
+		}
+	}
 	switch {
 	case mode == "":
 		return fmt.Errorf("%%%s: QONNX has no rounding mode %v", v.Name, q.Round)

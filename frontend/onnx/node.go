@@ -78,7 +78,13 @@ func (n *node) builder() func(*node) {
 var builders map[string]map[string]func(*node)
 
 func init() { // these functions lead back to the table
-	quant := map[string]func(*node){"Quant": quantNode, "IntQuant": quantNode, "BipolarQuant": bipolarNode}
+	quant := map[string]func(*node){
+		"Quant": quantNode, "IntQuant": quantNode, "BipolarQuant": bipolarNode, "Trunc": truncNode,
+		"FloatQuant":     refused("it rounds to small floats; want Quant nodes, which make integers"),
+		"MultiThreshold": refused("want the model as it was before FINN made thresholds of its Quant nodes"),
+		"QuantAvgPool2d": refused("want AveragePool and Trunc, of which FINN makes it"),
+	}
+	last := map[string]func(*node){"Conv": channelsLastNode, "MaxPool": channelsLastNode, "BatchNormalization": channelsLastNode}
 	builders = map[string]map[string]func(*node){
 		"": {
 			"Constant": constantNode, "ConstantOfShape": constantOfShapeNode, "Shape": shapeNode,
@@ -92,6 +98,7 @@ func init() { // these functions lead back to the table
 			"QuantizeLinear": quantizeLinear, "DequantizeLinear": dequantizeLinear,
 			"DynamicQuantizeMatMul": dynamicQuantizeMatMul, "MatMulIntegerToFloat": matMulIntegerToFloat,
 		},
+		"qonnx.custom_op.channels_last": last, "finn.custom_op.channels_last": last,
 		"onnx.brevitas": quant, "qonnx.custom_op.general": quant, "finn.custom_op.general": quant,
 	}
 	for name := range qlinears {

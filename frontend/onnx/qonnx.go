@@ -21,17 +21,18 @@ func quantNode(n *node) {
 	bits := n.bitWidth()
 	signed, narrow := n.flag("signed", true), n.flag("narrow", false)
 	mode := take(n, "rounding_mode", "ROUND")
-	modes := map[string]ir.Round{"ROUND": ir.HalfEven, "HALF_EVEN": ir.HalfEven, "HALF_UP": ir.HalfAway, "FLOOR": ir.Floor}
-	round, ok := modes[strings.ToUpper(mode)]
-	if !ok {
-		n.fail("rounding_mode %q is not supported, want ROUND, HALF_EVEN, HALF_UP or FLOOR", mode)
-	}
+	round := n.rounding(mode)
 	s, z := n.constInput(1, "scale"), n.constInput(2, "zero point")
 	if n.failed {
 		return
 	}
 	if signed && bits == 1 {
-		n.fail("1 signed bit, for -1 and 1, is not supported")
+		if narrow || z.Len() != 1 || z.Float(0) != 0 {
+			n.fail("1 signed bit stands for -1 and 1: want zero point 0, and not narrow")
+		}
+		if n.noMoreAttrs() {
+			n.bipolar(s)
+		}
 		return
 	}
 	axis := n.quantAxis(s, z)
@@ -73,8 +74,26 @@ func quantNode(n *node) {
 	n.emit(&op.Dequantize{}, []*ir.Value{v}, out)
 }
 
-// bipolarNode is QONNX BipolarQuant: the sign of x, as -1 and 1.
-func bipolarNode(n *node) { n.fail("one bit that stands for -1 and 1 is not supported") }
+// roundings are the modes of QONNX. The exporter writes the first name of each.
+var roundings = []struct {
+	name string
+	mode ir.Round
+}{
+	{"ROUND", ir.HalfEven}, {"HALF_EVEN", ir.HalfEven}, {"HALF_UP", ir.HalfAway}, {"HALF_DOWN", ir.HalfToZero}, {"FLOOR", ir.Floor}, {"CEIL", ir.Ceil},
+	{"UP", ir.Away}, {"DOWN", ir.ToZero}, {"ROUND_TO_ZERO", ir.ToZero},
+}
+
+func (n *node) rounding(name string) ir.Round {
+	var names []string
+	for _, r := range roundings {
+		if strings.EqualFold(r.name, name) {
+			return r.mode
+		}
+		names = append(names, r.name)
+	}
+	n.fail("rounding_mode %q is not supported, want one of %s", name, strings.Join(names, ", "))
+	return 0
+}
 
 // bitWidth is input 3: an integer, though QONNX takes fractions, too. Biases have up to 48 bits in files.
 func (n *node) bitWidth() int {

@@ -346,11 +346,11 @@ func TestQuantizedErrors(t *testing.T) {
 			const b33 f32[] = 33
 			const b49 f32[] = 49
 			const c f32[1] = 1e20
-			a = onnx.brevitas::Quant<rounding_mode="CEIL">(x, s, z, b)
+			a = onnx.brevitas::Quant<rounding_mode="ODD">(x, s, z, b)
 			b2 = onnx.brevitas::Quant(x, x, z, b)
 			c2 = onnx.brevitas::Quant(x, s, half, b)
 			d = onnx.brevitas::Quant(x, s, z, half)
-			e = onnx.brevitas::Quant(x, s, z, b1)
+			e = onnx.brevitas::Quant<narrow=1>(x, s, z, b1)
 			f = onnx.brevitas::Quant(x, s, z, b33)
 			g = onnx.brevitas::Quant(c, s, z, b49)
 			h = onnx.brevitas::Quant(c, s, z, b33)
@@ -362,17 +362,17 @@ func TestQuantizedErrors(t *testing.T) {
 			o = onnx.brevitas::Quant(i, s, z, b)
 			p = onnx.brevitas::Quant(x, s, z)
 			q = onnx.brevitas::Quant<foo=1>(x, s, z, b)
-			r = onnx.brevitas::BipolarQuant(x, s)
+			r = onnx.brevitas::FloatQuant(x, s)
 			u = onnx.brevitas::Quant<quern_max=128>(x, s, z, b)
 			v = onnx.brevitas::Quant(x, s2111, z, b)
 			w = onnx.brevitas::Quan(x, s, z, b)
 			y = Quant(x, s, z, b)
 			out a`, `
-			t.onnx: node 0 (Quant): rounding_mode "CEIL" is not supported, want ROUND, HALF_EVEN, HALF_UP or FLOOR
+			t.onnx: node 0 (Quant): rounding_mode "ODD" is not supported, want one of ROUND, HALF_EVEN, HALF_UP, HALF_DOWN, FLOOR, CEIL, UP, DOWN, ROUND_TO_ZERO
 			t.onnx: node 1 (Quant): input 1 (scale): "x" has to be a constant, but it is computed when the model runs
 			t.onnx: node 2 (Quant): input 2 (zero point): element 0 is 0.5, want an integer
 			t.onnx: node 3 (Quant): input 3 (bitwidth) is 0.5, want an integer from 1 to 32
-			t.onnx: node 4 (Quant): 1 signed bit, for -1 and 1, is not supported
+			t.onnx: node 4 (Quant): 1 signed bit stands for -1 and 1: want zero point 0, and not narrow
 			t.onnx: node 5 (Quant): input 3 (bitwidth) is 33, want an integer from 1 to 32
 			t.onnx: node 6 (Quant): input 3 (bitwidth) is 49, want an integer from 1 to 48
 			t.onnx: node 8 (Quant): input 1: shape [2 3] runs along more than one axis of f32[N,2,3]; want one number, or one for each index of an axis
@@ -383,7 +383,7 @@ func TestQuantizedErrors(t *testing.T) {
 			t.onnx: node 13 (Quant): input 0: want reals, got i64[2]
 			t.onnx: node 14 (Quant): want 4 inputs, got 3
 			t.onnx: node 15 (Quant): attribute foo is not supported
-			t.onnx: node 16 (BipolarQuant): one bit that stands for -1 and 1 is not supported
+			t.onnx: node 16 (FloatQuant): it is not supported: it rounds to small floats; want Quant nodes, which make integers
 			t.onnx: node 17 (Quant): quern_min -128, quern_max 128: want a range inside -128..127
 			t.onnx: node 18 (Quant): input 1: shape [2 1 1 1] runs along more than one axis of f32[N,2,3]; want one number, or one for each index of an axis
 			t.onnx: node 19 (Quan): operator Quan (domain onnx.brevitas, opset 1) is not supported: did you mean Quant?

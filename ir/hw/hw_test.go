@@ -18,9 +18,11 @@ func rounded(p Prim, a, i int64) int64 {
 	up := false
 	switch r.Lsh(r, 1).Cmp(d) {
 	case 1:
-		up = p != RshFloor
+		up = p != RshFloor && (p != RshToZero || a < 0) && (p != RshAway || a > 0)
+	case -1:
+		up = r.Sign() != 0 && (p == RshCeil || p == RshToZero && a < 0 || p == RshAway && a > 0)
 	case 0:
-		up = p == RshHalfUp || p == RshHalfEven && q.Bit(0) == 1 || p == RshHalfAway && a >= 0
+		up = p == RshCeil || (p == RshToZero || p == RshHalfToZero) && a < 0 || p == RshAway && a > 0 || p == RshHalfUp || p == RshHalfEven && q.Bit(0) == 1 || p == RshHalfAway && a >= 0
 	}
 	if up {
 		q.Add(q, big.NewInt(1))
@@ -28,7 +30,7 @@ func rounded(p Prim, a, i int64) int64 {
 	return q.Int64()
 }
 
-var shifts = []Prim{RshFloor, RshHalfUp, RshHalfEven, RshHalfAway}
+var shifts = []Prim{RshFloor, RshHalfUp, RshHalfEven, RshHalfAway, RshCeil, RshAway, RshToZero, RshHalfToZero}
 
 func TestShifts(t *testing.T) {
 	for _, p := range shifts {
@@ -169,7 +171,8 @@ func TestBoundsWide(t *testing.T) {
 		{AddI, top, Interval{}, 1}, {AddI, bottom, Interval{}, -1}, {AddI, one, Interval{}, 1<<63 - 1}, {AddI, one, Interval{}, -1 << 63},
 		{MulI, top, Interval{}, 2}, {MulI, one, Interval{}, -1 << 63}, {MulI, bottom, Interval{}, -1},
 		{MaxI, one, Interval{}, limit}, {MinI, one, Interval{}, -limit - 1},
-		{RshHalfUp, top, Interval{}, 1}, {RshHalfEven, top, Interval{}, 1}, {RshHalfAway, top, Interval{}, 61},
+		{RshHalfUp, top, Interval{}, 1}, {RshHalfEven, top, Interval{}, 1}, {RshHalfAway, top, Interval{}, 61}, {RshCeil, top, Interval{}, 1},
+		{RshAway, Interval{0, limit - 1<<60}, Interval{}, 61},
 		{DivInto, Interval{0, 1}, Interval{}, 1}, {DivInto, bottom, Interval{}, 1}, {DivInto, one, Interval{}, limit},
 		{RshFloor, one, Interval{}, -1}, {RshFloor, one, Interval{}, 62},
 	}

@@ -24,6 +24,10 @@ const (
 	RshHalfUp
 	RshHalfEven
 	RshHalfAway
+	RshCeil
+	RshAway
+	RshToZero
+	RshHalfToZero
 	Wrap
 	Lut
 	numPrims
@@ -82,11 +86,15 @@ var Prims = [numPrims]Row{
 		func(a, _ Interval, i int64) (Interval, error) { return Interval{min(a.Lo, i), min(a.Hi, i)}.check() }, "q_min({a}, {i})"},
 	// DivInto is i / a rounded towards minus infinity, for a that is proved to be positive: the one division, for reciprocals of sums.
 	DivInto: {"divinto", 1, Number, func(a, _, i int64) int64 { return floorDiv(i, a) }, boundDivInto, "q_div({i}, {a})"},
-	// Shifts right by i bits with rounding; i = 0 changes nothing. All four are monotone, so the ends bound them.
-	RshFloor:    rsh("rsh_floor", func(a, _, i int64) int64 { return a >> i }),
-	RshHalfUp:   rsh("rsh_half_up", func(a, _, i int64) int64 { return (a + half(i)) >> i }),
-	RshHalfEven: rsh("rsh_half_even", rshHalfEven),
-	RshHalfAway: rsh("rsh_half_away", rshHalfAway),
+	// Shifts right by i bits with rounding; i = 0 changes nothing. All are monotone, so the ends bound them.
+	RshFloor:      rsh("rsh_floor", func(a, _, i int64) int64 { return a >> i }),
+	RshHalfUp:     rsh("rsh_half_up", func(a, _, i int64) int64 { return (a + half(i)) >> i }),
+	RshHalfEven:   rsh("rsh_half_even", rshHalfEven),
+	RshHalfAway:   rsh("rsh_half_away", rshHalfAway),
+	RshCeil:       rsh("rsh_ceil", func(a, _, i int64) int64 { return (a + (1<<i - 1)) >> i }),
+	RshAway:       rsh("rsh_away", func(a, _, i int64) int64 { return (a + (1<<i-1)&^(a>>63)) >> i }),
+	RshToZero:     rsh("rsh_to_zero", func(a, _, i int64) int64 { return (a + (1<<i-1)&(a>>63)) >> i }),
+	RshHalfToZero: rsh("rsh_half_to_zero", rshHalfToZero),
 	// Wrap keeps the low i bits as a two's complement number: an accumulator of i bits that wraps around.
 	Wrap: {"wrap", 1, Width, wrap, boundWrap, "q_wrap({a}, {i})"},
 	Lut:  {"lut", 1, Table, nil, nil, "{t}[{a} - ({i})]"},
@@ -115,9 +123,21 @@ func rshHalfAway(a, _, i int64) int64 {
 	return (a + half(i)) >> i
 }
 
+func rshHalfToZero(a, _, i int64) int64 {
+	if a >= 0 && i > 0 {
+		a-- // a positive tie then rounds down
+	}
+	return (a + half(i)) >> i
+}
+
 func rsh(name string, eval func(a, b, i int64) int64) Row {
+	most := half // what is added before the shift
+	switch name {
+	case "rsh_ceil", "rsh_away":
+		most = func(i int64) int64 { return 1<<i - 1 }
+	}
 	return Row{name, 1, Shift, eval, func(a, _ Interval, i int64) (Interval, error) {
-		if i < 0 || i > 61 || a.Hi+half(i) >= limit || a.Lo <= -limit {
+		if i < 0 || i > 61 || a.Hi+most(i) >= limit || a.Lo <= -limit {
 			return a, errWide
 		}
 		return Interval{eval(a.Lo, 0, i), eval(a.Hi, 0, i)}, nil

@@ -260,7 +260,7 @@ func (p *Prog) Simplify() {
 			same = b.Hi <= a.Lo
 		case MinI:
 			same = b.Lo >= a.Hi
-		case AddI, RshFloor, RshHalfUp, RshHalfEven, RshHalfAway:
+		case AddI, RshFloor, RshHalfUp, RshHalfEven, RshHalfAway, RshCeil, RshAway, RshToZero, RshHalfToZero:
 			same = b == Interval{}
 		case MulI:
 			same = b == Interval{1, 1}

@@ -154,7 +154,7 @@ func TestErrors(t *testing.T) {
 		{"  %y i8[1]{s=1 q=0} = Relu(%x)\n return %y }", `x.ir:2:16: want s, z, axis, min, max or round, got "q"`},
 		{"  %y i8[1]{s=1 s=1} = Relu(%x)\n return %y }", "x.ir:2:16: s is given twice"},
 		{"  %y i8[1]{s=1 z=0 round=up} = Relu(%x)\n return %y }",
-			`x.ir:2:26: rounding mode "up": want one of half_even, half_up, half_away, floor`},
+			`x.ir:2:26: rounding mode "up": want one of half_even, half_up, half_away, floor, ceil, away, to_zero, half_to_zero`},
 		{"  %y i8[1,2,4,4]{s=-1 z=0} = Relu(%x)\n return %y }", "x.ir:2: Relu: %y: scale -1, want a positive finite number"},
 		{"  %y f32[1,2,4,4] = Relu(%x)  # node 9 \"r\" m.onnx\n return %y }\n graph", `x.ir:4:2: want nothing behind the graph, got "graph"`},
 		{"  %y f32[1,2,4,4] = Relu(%x)\n}", `x.ir:3:1: want "return" before the end of the graph`},

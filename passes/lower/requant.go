@@ -11,7 +11,8 @@ import (
 )
 
 // rsh is the shift with a rounding mode.
-var rsh = [...]hw.Prim{ir.HalfEven: hw.RshHalfEven, ir.HalfUp: hw.RshHalfUp, ir.HalfAway: hw.RshHalfAway, ir.Floor: hw.RshFloor}
+var rsh = [...]hw.Prim{ir.HalfEven: hw.RshHalfEven, ir.HalfUp: hw.RshHalfUp, ir.HalfAway: hw.RshHalfAway, ir.Floor: hw.RshFloor,
+	ir.Ceil: hw.RshCeil, ir.Away: hw.RshAway, ir.ToZero: hw.RshToZero, ir.HalfToZero: hw.RshHalfToZero}
 
 // multiplier holds integers for real ratios: ratio[c] = M[c] / 2^T[c] to the precision of the width.
 type multiplier struct{ M, T hw.Vec }

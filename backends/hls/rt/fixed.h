@@ -68,6 +68,34 @@ static inline int64_t q_rsh_half_away(int64_t a, int n)
     return q_rsh_floor(a + q_half(n) - (a < 0 && n > 0 ? 1 : 0), n);
 }
 
+/* a / 2^n, rounded towards plus infinity. */
+static inline int64_t q_rsh_ceil(int64_t a, int n)
+{
+#pragma HLS INLINE
+    return q_rsh_floor(a + (((int64_t)1 << n) - 1), n);
+}
+
+/* a / 2^n, rounded away from zero. */
+static inline int64_t q_rsh_away(int64_t a, int n)
+{
+#pragma HLS INLINE
+    return a < 0 ? q_rsh_floor(a, n) : q_rsh_ceil(a, n);
+}
+
+/* a / 2^n, rounded towards zero (AP_TRN_ZERO). */
+static inline int64_t q_rsh_to_zero(int64_t a, int n)
+{
+#pragma HLS INLINE
+    return a < 0 ? q_rsh_ceil(a, n) : q_rsh_floor(a, n);
+}
+
+/* a / 2^n, rounded to nearest, ties towards zero (AP_RND_ZERO). */
+static inline int64_t q_rsh_half_to_zero(int64_t a, int n)
+{
+#pragma HLS INLINE
+    return q_rsh_floor(a + q_half(n) - (a >= 0 && n > 0 ? 1 : 0), n);
+}
+
 /* The low n bits of a as a two's complement number: a register of n bits that wraps around. */
 static inline int64_t q_wrap(int64_t a, int n)
 {

@@ -124,4 +124,30 @@ template <class T, int K> inline T q_rsh_half_away(ap_int<K> a, int n)
     return T(ap_int<K>(a + q_half<K>(n) - (a < 0 && n > 0 ? 1 : 0)) >> n);
 }
 
+/* The modes of one direction: the floor, and one more where bits were lost. */
+template <class T, int K> inline T q_rsh_ceil(ap_int<K> a, int n)
+{
+#pragma HLS INLINE
+    const ap_int<K> down = a >> n;
+    return T(down + (ap_int<K>(down << n) != a ? 1 : 0));
+}
+
+template <class T, int K> inline T q_rsh_away(ap_int<K> a, int n)
+{
+#pragma HLS INLINE
+    return a < 0 ? q_rsh_floor<T, K>(a, n) : q_rsh_ceil<T, K>(a, n);
+}
+
+template <class T, int K> inline T q_rsh_to_zero(ap_int<K> a, int n)
+{
+#pragma HLS INLINE
+    return a < 0 ? q_rsh_ceil<T, K>(a, n) : q_rsh_floor<T, K>(a, n);
+}
+
+template <class T, int K> inline T q_rsh_half_to_zero(ap_int<K> a, int n)
+{
+#pragma HLS INLINE
+    return T(ap_int<K>(a + q_half<K>(n) - (a >= 0 && n > 0 ? 1 : 0)) >> n);
+}
+
 #endif

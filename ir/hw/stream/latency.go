@@ -38,7 +38,7 @@ func progLatency(p *hw.Prog) int {
 		switch c.Prim {
 		case hw.Mul, hw.MulI:
 			n += 3
-		case hw.Lut, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway:
+		case hw.Lut, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway, hw.RshCeil, hw.RshAway, hw.RshToZero, hw.RshHalfToZero:
 			n += 2
 		case hw.RshFloor, hw.Wrap:
 		default:

@@ -141,7 +141,7 @@ func epilogue(k *hw.Kernel, n int, d part.DSP) part.Resources {
 			if len(c.Imm.V) > 1 {
 				r.LUT += a * bits.Len(uint(c.Imm.Bounds().Hi-c.Imm.Bounds().Lo)) / 2
 			}
-		case hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway:
+		case hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway, hw.RshCeil, hw.RshAway, hw.RshToZero, hw.RshHalfToZero:
 			r.LUT += a
 			if len(c.Imm.V) > 1 {
 				r.LUT += a * bits.Len(uint(c.Imm.Bounds().Hi-c.Imm.Bounds().Lo)) / 2
