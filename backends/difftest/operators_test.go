@@ -148,10 +148,37 @@ var operators = []struct {
 		}
 		return b.add(&op.Concat{Axis: -2}, n.Out[2], b.another(n.Out[0]), n.Out[1])
 	}},
+	{"Resize nearest", false, func(b *net, x *ir.Value) *ir.Value {
+		o := resize("nearest", 1, 1, 2, 1.5)
+		o.Coordinates, o.Nearest = "asymmetric", "floor"
+		return b.another(b.add(o, x))
+	}},
+	{"Resize linear twice", false, func(b *net, x *ir.Value) *ir.Value { return b.add(resize("linear", 1, 1, 2, 2), x) }},
+	{"Resize linear smaller", false, func(b *net, x *ir.Value) *ir.Value {
+		return b.add(&op.Resize{Mode: "linear", Coordinates: "align_corners", Nearest: "floor", Aspect: "stretch", Sizes: []int{1, 3, 4, 11}}, b.another(x))
+	}},
+	{"Resize cubic", false, func(b *net, x *ir.Value) *ir.Value { return b.add(resize("cubic", 1, 1, 1.7, 2), x) }},
+	{"Resize linear 1-d", true, func(b *net, x *ir.Value) *ir.Value { return b.add(resize("linear", 1, 1, 3), x) }},
+	{"ConvTranspose stride 2", false, func(b *net, x *ir.Value) *ir.Value {
+		return b.add(&op.ConvTranspose{Group: 1, Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}, OutputPadding: []int{1, 0}}, x, b.normal(0, 0.4, 3, 4, 3, 4), b.normal(0, 0.2, 4))
+	}},
+	{"ConvTranspose groups, dilation", false, func(b *net, x *ir.Value) *ir.Value {
+		return b.add(&op.ConvTranspose{Group: 3, Strides: []int{3, 2}, Pads: []int{4, 0, 2, 3}, Dilations: []int{2, 2}}, x, b.normal(0, 0.4, 3, 2, 3, 3), b.normal(0, 0.2, 6))
+	}},
+	{"ConvTranspose stride 1", false, func(b *net, x *ir.Value) *ir.Value {
+		return b.add(&op.ConvTranspose{Group: 1, Pads: []int{1, 0, 0, 2}}, x, b.normal(0, 0.4, 3, 2, 2, 3))
+	}},
+	{"ConvTranspose 1-d, gaps", true, func(b *net, x *ir.Value) *ir.Value {
+		return b.add(&op.ConvTranspose{Group: 4, Strides: []int{3}}, x, b.normal(0, 0.4, 4, 1, 2), b.normal(0, 0.2, 4))
+	}},
 	{"Gather rows", false, func(b *net, x *ir.Value) *ir.Value {
 		k := tensor.Ints(tensor.I64, []int{4}, 4, 0, -2, 0)
 		return b.add(&op.Gather{Axis: 2}, x, &ir.Value{Name: "rows", Type: ir.Type{Elem: k.Elem, Shape: k.Shape}, Const: k})
 	}},
+}
+
+func resize(mode string, scales ...float32) *op.Resize {
+	return &op.Resize{Mode: mode, Scales: scales, Coordinates: "half_pixel", Nearest: "round_prefer_floor", CubicA: -0.75, Aspect: "stretch"}
 }
 
 // TestOperators: an operator at a time, at several widths: simulator against interpreter, and at one width C against simulator.

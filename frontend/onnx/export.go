@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -311,22 +312,14 @@ func (e *exporter) node(n *ir.Node) error {
 // attributes are the attributes of a node in the form of the file's opset, and its inputs with parameters added.
 func (e *exporter) attributes(n *ir.Node, in []string) ([]*onnxpb.AttributeProto, []string, error) {
 	var attrs []*onnxpb.AttributeProto
+	type given struct {
+		op.Attr
+		*param
+	}
+	var inputs []given
 	for _, a := range op.Attrs(n.Op) {
 		if p := findParam(n.Op.OpName(), a.Name); p != nil && e.opset >= p.since {
-			t, err := paramTensor(n, a, p)
-			if err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
-			}
-			for len(in) < p.input {
-				in = append(in, "")
-			}
-			in = slices.Insert(in, p.input, "") // data may follow
-			if t == nil {
-				continue
-			}
-			if in[p.input], err = e.initializer(n.Out[0].Name+"_"+a.Name, t); err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", a.Name, err)
-			}
+			inputs = append(inputs, given{a, p})
 			continue
 		}
 		p, err := exportAttr(n.Op, a)
@@ -335,6 +328,24 @@ func (e *exporter) attributes(n *ir.Node, in []string) ([]*onnxpb.AttributeProto
 		}
 		if p != nil {
 			attrs = append(attrs, p)
+		}
+	}
+	// In the order of the inputs: each is inserted among those there are.
+	slices.SortStableFunc(inputs, func(a, b given) int { return cmp.Compare(a.input, b.input) })
+	for _, p := range inputs {
+		t, err := paramTensor(n, p.Attr, p.param)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
+		}
+		for len(in) < p.input {
+			in = append(in, "")
+		}
+		in = slices.Insert(in, p.input, "") // data may follow
+		if t == nil || t.Len() == 0 && !p.required {
+			continue
+		}
+		if in[p.input], err = e.initializer(n.Out[0].Name+"_"+p.Name, t); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
 	if _, ok := n.Op.(*op.Conv); ok {

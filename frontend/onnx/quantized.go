@@ -310,6 +310,10 @@ func keepQuant(o ir.Op, in []*ir.Value) (*ir.Type, error) {
 	switch o := o.(type) {
 	case *op.Clip:
 		return nil, plain
+	case *op.Resize:
+		if o.Mode != "nearest" {
+			return nil, plain
+		}
 	case *op.Relu: // on integers it compares with 0, not with the zero point
 		if !allEqual(q.Zero, 0) {
 			return nil, plain

@@ -157,7 +157,9 @@ func (b *builder) conv(x *ir.Value) *ir.Value {
 // layer adds one node behind x; vals are all values so far, x the last. It gives nil if the node of its choice does not fit.
 func (b *builder) layer(x *ir.Value, vals []*ir.Value) *ir.Value {
 	r, s := b.r, x.Type.Shape
-	switch r.IntN(22) {
+	switch r.IntN(24) {
+	case 22, 23:
+		return b.resampled(x)
 	case 16, 17, 18:
 		return b.special(x, vals)
 	case 19:

@@ -66,6 +66,24 @@ func (b *builder) moved(x *ir.Value) *ir.Value {
 	return b.must(&op.Pad{Pads: []int{0, 0, 1, 0, 0, 0, 0, 1}, Mode: "constant", Value: float32(r.NormFloat64())}, x)
 }
 
+// resampled adds a transposed convolution or a Resize; nil where the result would be large.
+func (b *builder) resampled(x *ir.Value) *ir.Value {
+	r, s := b.r, x.Type.Shape
+	if s[2]+s[3] > 16 {
+		return nil
+	}
+	if r.IntN(2) == 0 {
+		k, m := b.ints(2, 1, 3), 1+r.IntN(4)
+		o := &op.ConvTranspose{Group: 1, Strides: b.ints(2, 1, 2)}
+		if min(s[2], s[3]) > 2 { // else nothing may be left
+			o.Pads = b.poolPads(k)
+		}
+		return b.add(o, x, b.weights(s[1]*k[0]*k[1], s[1], m, k[0], k[1]), b.vector(m, 0, 0.2))
+	}
+	return b.add(&op.Resize{Mode: []string{"nearest", "linear", "cubic"}[r.IntN(3)], Scales: []float32{1, 1, 1 + r.Float32(), 1 + float32(r.IntN(2))},
+		Coordinates: []string{"half_pixel", "align_corners", "asymmetric"}[r.IntN(3)], Nearest: "floor", CubicA: -0.75, Aspect: "stretch"}, x)
+}
+
 // reduced adds a reduction that keeps the axes.
 func (b *builder) reduced(x *ir.Value) *ir.Value {
 	r := b.r

@@ -162,14 +162,19 @@ func weights(v *ir.Value, axis int) (*tensor.T, error) {
 	return w, nil
 }
 
-// dot adds the kernel: weights [OC,KH,KW,C/group]; the bias is n.In[2] if there is one.
+// dot is dotTo with the weights' own scales for the result of the node.
 func (l *lowerer) dot(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w *tensor.T) error {
+	return l.dotTo(n, in, g, groups, w, n.In[1].Type.Quant, n.Out[0])
+}
+
+// dotTo adds the kernel: weights [OC,KH,KW,C/group]; wq has their scales. The bias is n.In[2] if
+// there is one, and v takes the result.
+func (l *lowerer) dotTo(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w *tensor.T, wq *ir.Quant, v *ir.Value) error {
 	sx, zx, err := inQuant(n.In[0])
 	if err != nil {
 		return err
 	}
 	g.PadValue = zx
-	wq := n.In[1].Type.Quant
 	d := &hw.Dot{Geometry: g, Groups: groups, Weights: make([]int32, len(w.I)), Bias: make([]int64, g.OC)}
 	for i, x := range w.I {
 		d.Weights[i] = int32(x)
@@ -196,8 +201,8 @@ func (l *lowerer) dot(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w *t
 	}
 	all := d.AccRange()
 	p := hw.NewProg(all)
-	if n.Out[0].Type.IsQuant() {
-		q, err := outQuant(n.Out[0])
+	if v.Type.IsQuant() {
+		q, err := outQuant(v)
 		if err != nil {
 			return err
 		}
@@ -205,8 +210,8 @@ func (l *lowerer) dot(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w *t
 			return err
 		}
 	}
-	shape, _ := layout(n.Out[0].Type.Shape)
-	return l.kernel(n, &hw.Kernel{Kind: hw.KDot, In: []*hw.Buffer{in}, Dot: d, Prog: p}, n.Out[0], shape)
+	shape, _ := layout(v.Type.Shape)
+	return l.kernel(n, &hw.Kernel{Kind: hw.KDot, In: []*hw.Buffer{in}, Dot: d, Prog: p}, v, shape)
 }
 
 // bias fills in the bias at the accumulator's scale. A float bias, or one with another scale, is rounded to it.

@@ -20,6 +20,12 @@ func moveRule(l *lowerer, n *ir.Node) error {
 	}
 	_, fill := q.At(0)
 	k := n.Op
+	if o, ok := n.Op.(*op.Resize); ok && o.Extrapolate != 0 {
+		fill = q.Quantize(float64(o.Extrapolate), 0)
+		inside := *o
+		inside.Extrapolate = 0
+		k = &inside
+	}
 	if o, ok := n.Op.(*op.Pad); ok && o.Value != 0 {
 		fill = q.Quantize(float64(o.Value), 0)
 		k = &op.Pad{Pads: o.Pads, Mode: o.Mode}

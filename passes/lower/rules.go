@@ -12,6 +12,7 @@ type Rule func(l *lowerer, n *ir.Node) error
 // Rules is the table of lowering rules, by operator name.
 var Rules = map[string]Rule{
 	"Conv":              convRule,
+	"ConvTranspose":     convTransposeRule,
 	"Gemm":              gemmRule,
 	"MatMul":            matmulRule,
 	"MaxPool":           maxPoolRule,
@@ -23,6 +24,7 @@ var Rules = map[string]Rule{
 	"Sum":               addRule,
 	"Mul":               mulRule,
 	"Div":               divRule,
+	"Resize":            resizeRule,
 	"ReduceMax":         reduceRule,
 	"ReduceMean":        reduceRule,
 	"ReduceMin":         reduceRule,

@@ -114,7 +114,7 @@ func (o operand) value(r *rand.Rand, name string, pow2 bool, sx float64, wq *ir.
 func TestRules(t *testing.T) {
 	tested := map[string]bool{}
 	off, all := 0, 0
-	for i, k := range append(ruleCases(), moreCases()...) {
+	for i, k := range slices.Concat(ruleCases(), moreCases(), resampleCases()) {
 		name := k.op.OpName()
 		tested[name] = true
 		t.Run(fmt.Sprintf("%s/%d", name, i), func(t *testing.T) {

@@ -65,6 +65,8 @@ func moves(n *ir.Node) bool {
 	switch o := n.Op.(type) {
 	case *op.Relu, *op.Clip:
 		return false
+	case *op.Resize:
+		return o.Mode == "nearest" && o.Coordinates != "tf_crop_and_resize"
 	case *op.Pad:
 		return o.Mode != "constant" || o.Value == 0
 	}

@@ -15,6 +15,8 @@ func weightAxis(o ir.Op) (int, error) {
 	switch o := o.(type) {
 	case *op.Conv:
 		return 0, nil
+	case *op.ConvTranspose:
+		return 1, nil
 	case *op.Gemm:
 		if o.Alpha != 1 || o.Beta != 1 || o.TransA {
 			return 0, fmt.Errorf("alpha %v, beta %v, transA %v: run the affine pass first", o.Alpha, o.Beta, o.TransA)
@@ -50,7 +52,11 @@ func (q *quantizer) weights(n *ir.Node, bits int) error {
 		return fmt.Errorf("input %%%s is not quantized", n.In[0].Name)
 	}
 	if !w.Type.IsQuant() {
-		t := ir.Type{Elem: tensor.I(bits), Shape: w.Type.Shape, Quant: q.c.WeightQuant(w.Const, axis, bits)}
+		c := *q.c
+		if o, ok := n.Op.(*op.ConvTranspose); ok && o.Group > 1 {
+			c.PerTensor = true // axis 1 has the channels of one group, so that no axis has those of the result
+		}
+		t := ir.Type{Elem: tensor.I(bits), Shape: w.Type.Shape, Quant: c.WeightQuant(w.Const, axis, bits)}
 		n.In[1] = &ir.Value{Name: q.names.New(w.Name + "_q"), Type: t, Const: t.Quant.Integers(t.Elem, w.Const)}
 	}
 	if len(n.In) > 2 && n.In[2] != nil {
