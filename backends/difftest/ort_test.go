@@ -137,6 +137,19 @@ func interpreted(t testing.TB, g *ir.Graph, in [][]*tensor.T) (y []float32) {
 	return y
 }
 
+// cut makes the named value the only output of a graph: what the host computes behind the hardware goes.
+func cut(t testing.TB, g *ir.Graph, name string) {
+	t.Helper()
+	for _, v := range g.Values() {
+		if v.Name == name {
+			g.Outputs = []*ir.Value{v}
+		}
+	}
+	if err := passes.Run(g, nil, "dce"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // steps counts outputs by their distance in steps of the output's scale; the last entry is four and more.
 func steps(t testing.TB, a, b []float32, scale float64) (h [5]int) {
 	t.Helper()
@@ -205,6 +218,7 @@ func TestOnnxruntimeImages(t *testing.T) {
 		for _, b := range []quant.Bits{{W: 4, A: 8}, {W: 5, A: 7}, {W: 8, A: 8}, {W: 16, A: 16}} {
 			g := float.Clone()
 			p := integers(t, g, quant.Config{Bits: b, Range: ranges})
+			cut(t, g, p.Outputs[0].Port.Name)
 			scale := p.Outputs[0].Port.Quant.Scale[0]
 			want := simulated(t, p, images)
 			y := interpreted(t, g, images)
@@ -214,10 +228,10 @@ func TestOnnxruntimeImages(t *testing.T) {
 				h := steps(t, y, want, scale)
 				have := top1(y, class)
 				t.Logf("  %s: top-1 %.2f; %v outputs 0, 1, 2, 3, 4 and more steps from the simulator", what, have, h)
-				if far := len(want) / 50; b.A <= 8 && h[2]+h[3]+h[4] > far {
-					t.Errorf("%s W%d A%d, %s: more than %d of %d outputs are 2 or more steps apart", name, b.W, b.A, what, far, len(want))
+				if far := len(want) / 50; h[3]+h[4] > far {
+					t.Errorf("%s W%d A%d, %s: more than %d of %d outputs are 3 or more steps apart", name, b.W, b.A, what, far, len(want))
 				}
-				if math.Abs(have-good) > 1 {
+				if math.Abs(have-good) > max(1, 200/float64(len(class))) {
 					t.Errorf("%s W%d A%d, %s: top-1 %.2f, simulator %.2f", name, b.W, b.A, what, have, good)
 				}
 			}
