@@ -54,6 +54,9 @@ func (s *streamer) apStep(st *stream.Stage, n int, c *hw.Instr, lane string, blo
 		return fmt.Sprintf("%s > %s ? %s(%s) : %s(%s)", a, b, t, a, t, b)
 	case hw.Min, hw.MinI:
 		return fmt.Sprintf("%s < %s ? %s(%s) : %s(%s)", a, b, t, a, t, b)
+	case hw.DivInto:
+		k := max(p.Range(c.A).Bits(), c.Imm.Bounds().Bits()) + 2
+		return fmt.Sprintf("q_div<%s, %d>(ap_int<%d>(%s), ap_int<%d>(%s))", t, k, k, b, k, a)
 	}
 	// A function of stream.h on a number of k bits: the argument with half a unit of what is shifted out, or the width to wrap at.
 	r := p.Range(c.A)

@@ -99,7 +99,7 @@ func (s *streamer) products(w *writer, st *stream.Stage, wt, bt *rom, sf, tile, 
 		w.multiplier("t", f.LUT)
 		w.line("a0 += t;")
 	} else {
-		w.line("ap_int<25> m = %s;", get(0))
+		w.line("ap_int<25> m(%s);", get(0))
 		for i := 1; i < pack; i++ {
 			w.line("m += %s * %d;", get(i), 1<<(shift*i))
 		}

@@ -38,7 +38,7 @@ func TestComputed(t *testing.T) {
 			y = Trilu<upper=0>(c, d)
 			z = Trilu(y)
 			out z`, `
-			%v f32[N,3] = TopK<axis=1,k=3,largest=false>(%x)
+			%v f32[N,3], %v.unused i64[N,3] = TopK<axis=1,k=3,largest=false>(%x)
 			%c f32[N,3] = CumSum<axis=1,reverse=true>(%v)
 			%y f32[N,3] = Trilu<k=-1,upper=false>(%c)
 			%z f32[N,3] = Trilu(%y)

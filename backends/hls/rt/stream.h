@@ -91,6 +91,13 @@ template <class T, int K> inline T q_wrap(ap_int<K> a, int n)
 }
 #endif
 
+/* a / b for b > 0, rounded towards minus infinity; C itself rounds towards zero. */
+template <class T, int K> inline T q_div(ap_int<K> a, ap_int<K> b)
+{
+#pragma HLS INLINE
+    return a < 0 ? T(-1 - ap_int<K>((-1 - a) / b)) : T(a / b);
+}
+
 /* Half a unit of the last place that stays after a shift by n; 0 for n = 0. */
 template <int K> inline ap_int<K> q_half(int n)
 {
@@ -98,7 +105,7 @@ template <int K> inline ap_int<K> q_half(int n)
     return n > 0 ? ap_int<K>(ap_int<K>(1) << (n - 1)) : ap_int<K>(0);
 }
 
-/* a / 2^n, rounded: a and a + 2^(n-1) fit K bits. The names and modes are those of fixed.h. */
+/* a / 2^n, rounded: a and a + 2^n fit K bits. The names and modes are those of fixed.h. */
 template <class T, int K> inline T q_rsh_floor(ap_int<K> a, int n)
 {
 #pragma HLS INLINE
@@ -124,12 +131,10 @@ template <class T, int K> inline T q_rsh_half_away(ap_int<K> a, int n)
     return T(ap_int<K>(a + q_half<K>(n) - (a < 0 && n > 0 ? 1 : 0)) >> n);
 }
 
-/* The modes of one direction: the floor, and one more where bits were lost. */
 template <class T, int K> inline T q_rsh_ceil(ap_int<K> a, int n)
 {
 #pragma HLS INLINE
-    const ap_int<K> down = a >> n;
-    return T(down + (ap_int<K>(down << n) != a ? 1 : 0));
+    return T(ap_int<K>(a + ap_int<K>(ap_int<K>(1) << n) - 1) >> n);
 }
 
 template <class T, int K> inline T q_rsh_away(ap_int<K> a, int n)
