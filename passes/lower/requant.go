@@ -33,9 +33,10 @@ func (l *lowerer) multiplierBits(q *ir.Quant, accBits int) (int, error) {
 	return bits, nil
 }
 
-// newMultiplier finds the integers for ratios (one, or one for each channel or pixel). One shift serves all where that keeps the smallest
-// multiplier at 12 bits or more; powers of two need no multiplier at all.
-func newMultiplier(ratios []float64, bits int, by hw.By) multiplier {
+// newMultiplier finds the integers for ratios (one, or one for each channel or pixel) to results of outBits. One shift serves all where
+// the smallest multiplier then keeps 12 bits, and 4 more than a result has, so that its rounding moves no result by more than 1/16 step;
+// powers of two need no multiplier at all.
+func newMultiplier(ratios []float64, bits, outBits int, by hw.By) multiplier {
 	pow2, most := true, 0.0
 	for _, r := range ratios {
 		f, _ := math.Frexp(r)
@@ -47,7 +48,7 @@ func newMultiplier(ratios []float64, bits int, by hw.By) multiplier {
 	wide := !pow2
 	for i, r := range ratios {
 		m[i], t[i] = int64(math.RoundToEven(math.Ldexp(r, shared))), int64(shared)
-		if max(m[i], -m[i]) < 1<<min(11, bits-2) {
+		if max(m[i], -m[i]) < 1<<min(max(11, outBits+3), bits-2) {
 			wide = false
 		}
 	}
@@ -104,7 +105,7 @@ func (l *lowerer) requant(p *hw.Prog, v int, accBits int, scale []float64, by hw
 	for i, s := range scale {
 		ratio[i] = s / so
 	}
-	m := newMultiplier(ratio, bits, by)
+	m := newMultiplier(ratio, bits, (hw.Interval{Lo: q.Min, Hi: q.Max}).Bits(), by)
 	v = p.OpI(hw.MulI, v, m.M)
 	return finish(p, v, m.T, q), nil
 }

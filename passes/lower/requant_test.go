@@ -39,7 +39,7 @@ func TestMultiplier(t *testing.T) {
 				ratios[c] = math.Exp2(math.Round(math.Log2(ratios[c])))
 			}
 		}
-		m := newMultiplier(ratios, bits, by)
+		m := newMultiplier(ratios, bits, 8, by)
 		name := fmt.Sprintf("case %d: %v in %d bits: %v >> %v", i, ratios, bits, m.M, m.T)
 		if len(m.M.V) > 1 && m.M.By != by || len(m.T.V) > 1 && m.T.By != by {
 			t.Fatalf("%s: want numbers by %v", name, by)
@@ -114,12 +114,22 @@ func TestMultiplierTable(t *testing.T) {
 		{[]float64{math.Ldexp(3, -61)}, 17, []int64{3}, []int64{61}},     // no shift beyond 61
 		{[]float64{0x1p-70, 0x1p-71}, 17, []int64{0, 0}, []int64{0, 0}},  // nothing is left of these
 	} {
-		m := newMultiplier(c.ratios, c.bits, hw.ByChannel)
+		m := newMultiplier(c.ratios, c.bits, 8, hw.ByChannel)
 		for i := range c.ratios {
 			if k, s := m.M.At(i, i), m.T.At(i, i); k != c.m[i] || s != c.t[i] {
 				t.Errorf("%v in %d bits: %v >> %v, want %v >> %v", c.ratios, c.bits, m.M, m.T, c.m, c.t)
 				break
 			}
+		}
+	}
+}
+
+// TestMultiplierOutBits: a shift that leaves a channel 16 bits is shared for results of 8 bits; of 16, it would be off by steps.
+func TestMultiplierOutBits(t *testing.T) {
+	ratios := []float64{0.7, 0.7 / 256}
+	for _, c := range []struct{ out, shifts int }{{8, 1}, {12, 1}, {13, 2}, {16, 2}} {
+		if m := newMultiplier(ratios, 24, c.out, hw.ByChannel); len(m.T.V) != c.shifts {
+			t.Errorf("%d bits: %v >> %v, want %d shifts", c.out, m.M, m.T, c.shifts)
 		}
 	}
 }
