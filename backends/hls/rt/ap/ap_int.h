@@ -31,7 +31,8 @@ public:
     constexpr ap_int(unsigned long x) : v(q_low_signed<W>(x)) {}
     constexpr ap_int(long long x) : v(q_low_signed<W>(static_cast<unsigned long long>(x))) {}
     constexpr ap_int(unsigned long long x) : v(q_low_signed<W>(x)) {}
-    operator long long() const { return v; }
+    template <int M> constexpr ap_int(const ap_int<M> &x) : v(q_low_signed<W>(static_cast<unsigned long long>(static_cast<long long>(x)))) {}
+    constexpr operator long long() const { return v; }
     int to_int() const { return static_cast<int>(v); }
     template <class T> ap_int &operator+=(const T &x)
     {
