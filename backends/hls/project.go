@@ -38,6 +38,10 @@ var (
 
 // tcl prints the script for a tool. Each step can be switched by a variable of the environment: those that take minutes are off.
 func (e *emitter) tcl(t tool) []byte {
+	std, ext := "c99", "c"
+	if e.o.Style == "stream" {
+		std, ext = "c++11", "cpp"
+	}
 	return fmt.Appendf(nil, `# %[1]s: C simulation and synthesis, printed by quern.
 #
 #   %[2]s -f %[3]s
@@ -50,8 +54,8 @@ proc on {name default} {
 
 open_project -reset prj_%[4]s
 set_top %[4]s
-add_files -cflags "-std=c99" %[4]s.c
-add_files -tb -cflags "-std=c99 -Wno-unknown-pragmas" tb.c
+add_files -cflags "-std=%[8]s" %[4]s.%[9]s
+add_files -tb -cflags "-std=%[8]s -Wno-unknown-pragmas" tb.%[9]s
 %[5]s
 set_part {%[6]s}
 create_clock -period %[7]v -name default
@@ -60,7 +64,7 @@ if {[on CSYNTH 1]} { csynth_design }
 if {[on COSIM 0]} { cosim_design }
 if {[on EXPORT 0]} { export_design -format ip_catalog }
 exit
-`, t.name, t.command, t.script, e.o.Top, t.solution, e.o.Part, e.o.ClockNS)
+`, t.name, t.command, t.script, e.o.Top, t.solution, e.o.Part, e.o.ClockNS, std, ext)
 }
 
 // manifest describes the project for programs: names, widths, kernels, and every other file with its hash.
