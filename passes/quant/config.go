@@ -29,7 +29,8 @@ type Bits struct{ W, A int }
 // Config says how Quantize chooses types.
 type Config struct {
 	Bits
-	// Layers overrides the widths of single nodes by the node's name; 0 leaves the width as it is.
+	// Layers overrides the widths of single nodes by LayerName; 0 leaves the width as it is. That of an activation counts for a Relu or
+	// Clip behind the node, too (Widths).
 	Layers map[string]Bits
 	// InputBits and OutputBits are the widths of the graph's inputs and outputs; 0 means max(A, 8): pixels have 8 bits anyway, and
 	// logits of fewer bits tie.
@@ -60,7 +61,7 @@ func (c *Config) Check() error {
 // of is the width of a node's weights and activation.
 func (c *Config) of(n *ir.Node) Bits {
 	b := c.Bits
-	if l, ok := c.Layers[n.Pos.Name]; ok && n.Pos.Name != "" {
+	if l, ok := c.Layers[LayerName(n)]; ok {
 		if l.W != 0 {
 			b.W = l.W
 		}

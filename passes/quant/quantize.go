@@ -164,7 +164,7 @@ func (q *quantizer) input(v *ir.Value, tail map[*ir.Node]bool) error {
 
 // node chooses the types of one node's constants and results; its inputs are already typed.
 func (q *quantizer) node(n *ir.Node) error {
-	bits := q.c.of(n)
+	bits := q.c.Widths(n, q.fuses)
 	if op.Of(n.Op).Class == op.MAC {
 		if err := q.weights(n, bits.W); err != nil {
 			return err

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"quern/frontend/data"
+	"quern/ir"
+	"quern/passes/calib"
+	"quern/passes/quant"
+)
+
+// recipe is how models are quantized, all but the widths of layers.
+type recipe struct {
+	calib    string // DATA
+	limit    int
+	config   quant.Config
+	observer *calib.Method // nil: by width
+}
+
+// recipeFlags are shared by the commands that quantize one model in many ways.
+var recipeFlags = []cli.Flag{
+	&cli.StringFlag{Name: "calib", Required: true, Usage: "calibration data: as eval's --data"},
+	&cli.IntFlag{Name: "calib-limit", Value: 1000, Usage: "samples, spread over the classes; 0 takes all"},
+	&cli.IntFlag{Name: "input-bits", Usage: "bits of the input", DefaultText: "max(a, 8)"},
+	&cli.IntFlag{Name: "output-bits", Usage: "bits of the output", DefaultText: "max(a, 8)"},
+	&cli.StringFlag{Name: "observer", Usage: "activation ranges: minmax, percentile[:P], mse or entropy", DefaultText: "mse up to 6 bits, percentile:99.99 up to 8, else minmax"},
+	&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
+	&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
+	&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
+	readerFlag, dimFlag, jsonFlag,
+}
+
+func newRecipe(c *cli.Context) (*recipe, error) {
+	r := &recipe{calib: c.String("calib"), limit: c.Int("calib-limit")}
+	r.config = quant.Config{InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
+		PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
+	if r.limit < 0 {
+		return nil, usagef("--calib-limit %d: want 0 (all) or more", r.limit)
+	}
+	if c.IsSet("observer") {
+		m, err := calib.ParseMethod(c.String("observer"))
+		if err != nil {
+			return nil, usageError{err}
+		}
+		r.observer = &m
+	}
+	check := r.config
+	check.Bits = quant.Bits{W: 8, A: 8}
+	if err := check.Check(); err != nil {
+		return nil, usageError{err}
+	}
+	return r, nil
+}
+
+// String names all options, but for the calibration data.
+func (r *recipe) String() string {
+	c := &r.config
+	s := []string{"method fast"}
+	if r.observer != nil {
+		s = append(s, "observer "+r.observer.String())
+	}
+	for _, o := range []struct {
+		name string
+		n    int
+	}{{"input-bits", c.InputBits}, {"output-bits", c.OutputBits}} {
+		if o.n != 0 {
+			s = append(s, fmt.Sprintf("%s %d", o.name, o.n))
+		}
+	}
+	for _, o := range []struct {
+		name string
+		on   bool
+	}{{"per-tensor", c.PerTensor}, {"pow2", c.Pow2}, {"symmetric", c.Symmetric}} {
+		if o.on {
+			s = append(s, o.name)
+		}
+	}
+	return strings.Join(s, ", ")
+}
+
+// open is the calibration data for a model.
+func (r *recipe) open(c *cli.Context, g *ir.Graph) (*data.Dataset, error) {
+	d, _, err := openData(c, r.calib, g)
+	if err != nil {
+		return nil, err
+	}
+	return d.Spread(r.limit), nil
+}
+
+// quantize makes a quantized copy of a model.
+func (r *recipe) quantize(ctx context.Context, m *calibrated, b quant.Bits, layers map[string]quant.Bits) (*ir.Graph, error) {
+	if m.stats == nil {
+		var err error
+		if m.stats, err = calibrate(ctx, m.float, m.samples, m.p); err != nil {
+			return nil, err
+		}
+	}
+	q, c := m.float.Clone(), r.config
+	c.Bits, c.Layers = b, layers
+	return q, quantize(q, m.stats, c, r.observer)
+}
