@@ -78,14 +78,20 @@ var quantizeCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		stats, err := calibrate(c.Context, g, d.Spread(c.Int("calib-limit")), p)
+		d = d.Spread(c.Int("calib-limit"))
+		stats, err := calibrate(c.Context, g, d, p)
 		if err != nil {
 			return err
 		}
+		float := g.Clone()
 		if err := quantize(g, stats, qc, method); err != nil {
 			return err
 		}
 		low, err := lower.Lower(g, lower.Options{}) // what cannot be lowered is found here, not after the file is written
+		if err != nil {
+			return err
+		}
+		layers, err := layerStats(c.Context, float, g, d.Head(layerSamples), p)
 		if err != nil {
 			return err
 		}
@@ -110,9 +116,13 @@ var quantizeCommand = &cli.Command{
 			MACs    int    `json:"macs"`
 			Bits    int    `json:"weight_bits"`
 			Bytes   int64  `json:"file_bytes"`
-		}{c.String("o"), string(format), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size()}
+
+			Layers  []layerStat `json:"layers"`
+			Hurting []string    `json:"layers_that_hurt_most"`
+		}{c.String("o"), string(format), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size(), layers, hurting(layers, 3)}
 		return report(c, r, func(w io.Writer) {
 			fmt.Fprintf(w, "%s: %s, W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.Format, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
+			printLayers(w, layers)
 		})
 	},
 }
