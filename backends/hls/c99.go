@@ -10,7 +10,15 @@ import (
 
 // printC99 prints the design as one plain C99 file, which is C++11 too: a static function for each kernel, called in order by the top
 // function on static arrays. Ports are AXI masters that the top function copies from and to, so that kernels read block RAM.
-func printC99(e *emitter) ([]File, error) {
+func printC99(em *emitter) (*design, error) {
+	e := &c99{emitter: em, fn: map[*hw.Kernel]string{}, arr: map[*hw.Buffer]string{}}
+	// All names share one space, so that no local name hides a global one.
+	for i, k := range e.p.Kernels {
+		e.fn[k] = e.ids.pick(e.o.Top+"_"+short(k.Name, fmt.Sprint(k.Kind, i)), "")
+	}
+	for _, b := range e.p.Buffers {
+		e.arr[b] = e.ids.pick("b_"+short(b.Name, fmt.Sprint(b.ID)), "")
+	}
 	kernels := &writer{}
 	for _, k := range e.p.Kernels {
 		if alias(k) {
@@ -26,15 +34,52 @@ func printC99(e *emitter) ([]File, error) {
 	if len(e.tables) > 0 {
 		w.raw("#include \"weights.h\"")
 	}
+	e.traceMacro(w)
 	w.Write(kernels.Bytes())
 	w.raw("")
 	e.top(w)
-	return []File{{e.o.Top + ".h", e.header()}, {e.o.Top + ".c", w.Bytes()}, {"weights.h", e.weightsH()}, {"fixed.h", fixedH},
-		{"tb.c", e.testbench()}, {"Makefile", e.makefile()}}, nil
+	return &design{files: []File{{e.o.Top + ".h", e.header()}, {e.o.Top + ".c", w.Bytes()}, {"weights.h", e.weightsH()}, {"fixed.h", fixedH}, {"tb.c", e.testbench()}},
+		portType: e.portType, language: &langC, about: e.about, layers: e.layers, functions: e.fn}, nil
+}
+
+// c99 is the emitter of the style: with names for functions and arrays, and the tables met so far.
+type c99 struct {
+	*emitter
+	fn     map[*hw.Kernel]string // C names of kernels
+	arr    map[*hw.Buffer]string // C names of the static arrays of buffers
+	tables []*table
+}
+
+// about describes the interface.
+func (e *c99) about(p printf) {
+	p("    %s\n", e.signature())
+	p("Every array is an AXI4 master (`m_axi`, bundles gmem0 and up) whose address is a register of the AXI4-Lite slave `control`, which")
+	p("also starts the function and tells when it is done. The function copies its inputs to block RAM, runs its kernels one after the")
+	p("other and copies the outputs back; all intermediate values stay on the chip. One call is one sample. For plain memories in place of")
+	p("the masters, change `m_axi` to `ap_memory` and drop the `s_axilite` lines of the arrays.\n")
+}
+
+// portType is the type of a port, and nothing more to know of it.
+func (e *c99) portType(b *hw.Buffer) (string, []string) {
+	return fmt.Sprintf("%v[%d]", storage(b.Range), b.Len()), nil
+}
+
+// layers is the table of kernels.
+func (e *c99) layers(p printf) {
+	p("## Kernels\n")
+	p("| function | from | kind | output | accumulator | weights | multiply-accumulates |")
+	p("|---|---|---|---|---|---|---|")
+	for _, k := range e.p.Kernels {
+		acc, weights, macs := arithmetic(k)
+		p("| %s | %s | %v | %s %v | %s | %s | %s |", e.fn[k], code(k.Pos.String()), k.Kind, dims(k.Out.Shape), k.Out.Range, acc, weights, macs)
+	}
+	p("\n%d multiply-accumulates in one call. A type such as i21 is the narrowest signed one that holds the proved range (u: unsigned);", e.p.MACs())
+	p("the C uses the next stdint type, and the tools trim the rest. A convolution sums up to %d output channels at a time, each with a", e.o.Lanes)
+	p("multiplier of its own.")
 }
 
 // header declares the top function.
-func (e *emitter) header() []byte {
+func (e *c99) header() []byte {
 	w := &writer{}
 	e.head(w, fmt.Sprintf("%s.h: the top function. README.md has the layouts, scales and zero points of its arrays.", e.o.Top))
 	w.guard(strings.ToUpper(e.o.Top) + "_H")
@@ -54,7 +99,7 @@ func (e *emitter) header() []byte {
 	return w.Bytes()
 }
 
-func (e *emitter) signature() string {
+func (e *c99) signature() string {
 	var args []string
 	for i, b := range e.p.Inputs {
 		args = append(args, fmt.Sprintf("const %v %s[%d]", storage(b.Range), e.in[i], b.Len()))
@@ -78,7 +123,7 @@ func alias(k *hw.Kernel) bool {
 }
 
 // top prints the top function: interface, arrays, the copies from and to the ports, the calls.
-func (e *emitter) top(w *writer) {
+func (e *c99) top(w *writer) {
 	w.line("%s", e.signature())
 	w.line("{")
 	w.depth++
@@ -119,6 +164,7 @@ func (e *emitter) top(w *writer) {
 			args = append(args, e.arr[b])
 		}
 		calls.line("%s(%s);", e.fn[k], strings.Join(append(args, e.arr[k.Out]), ", "))
+		e.trace(calls, k, k.Out.Len(), e.arr[k.Out]+"[e]")
 	}
 	for i, b := range e.p.Outputs {
 		copyLoop(calls, fmt.Sprintf("store_%d", i), e.out[i], e.arr[b], b.Len())
@@ -132,7 +178,7 @@ func (e *emitter) top(w *writer) {
 }
 
 // readBuffers are the buffers whose arrays some function or port reads.
-func (e *emitter) readBuffers() map[*hw.Buffer]bool {
+func (e *c99) readBuffers() map[*hw.Buffer]bool {
 	read := map[*hw.Buffer]bool{}
 	for _, b := range e.p.Outputs {
 		read[b] = true
@@ -193,7 +239,7 @@ func param(k *hw.Kernel, b *hw.Buffer) string {
 }
 
 // kernel prints the function of a kernel.
-func (e *emitter) kernel(w *writer, k *hw.Kernel) {
+func (e *c99) kernel(w *writer, k *hw.Kernel) {
 	w.line("/* %v, from %s", k.Kind, comment(k.Pos.String()))
 	var args []string
 	for _, b := range sources(k) {

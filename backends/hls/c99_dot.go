@@ -9,7 +9,7 @@ import (
 // dot prints a convolution or matrix product. For each output pixel, blocks of output channels (lanes) are summed together: one element
 // of the input in each clock cycle meets one weight of each lane. The scalar programs of a block then run one after the other on one
 // set of hardware.
-func (e *emitter) dot(w *writer, k *hw.Kernel) {
+func (e *c99) dot(w *writer, k *hw.Kernel) {
 	d := k.Dot
 	g := &d.Geometry
 	cg, og := g.C/d.Groups, g.OC/d.Groups // input and output channels of a group

@@ -7,7 +7,7 @@ import (
 )
 
 // mapped prints an elementwise kernel: one loop, or two where the program has numbers by channel or pixel.
-func (e *emitter) mapped(w *writer, k *hw.Kernel) {
+func (e *c99) mapped(w *writer, k *hw.Kernel) {
 	c := k.Out.Channels()
 	pixel, channel := over("pixel", "p", k.Out.Len()/c), over("channel", "c", c)
 	if !needsIndex(k.Prog) {
@@ -30,7 +30,7 @@ func (e *emitter) mapped(w *writer, k *hw.Kernel) {
 }
 
 // move prints the copies of a Move: the fill value first where some elements have it, then a nest of loops for each piece.
-func (e *emitter) move(w *writer, k *hw.Kernel) {
+func (e *c99) move(w *writer, k *hw.Kernel) {
 	m := k.Move
 	t := storage(k.Out.Range)
 	if m.Filled {

@@ -60,7 +60,7 @@ func gridLoops(g *hw.Geometry) (row, col, tapRow, tapCol loop) {
 }
 
 // window prints a pooling kernel: for each output pixel and channel, the reduction over the window at one element in each clock cycle.
-func (e *emitter) window(w *writer, k *hw.Kernel) {
+func (e *c99) window(w *writer, k *hw.Kernel) {
 	d := k.Window
 	g := &d.Geometry
 	row, col, ty, tx := gridLoops(g)
@@ -88,7 +88,7 @@ func (e *emitter) window(w *writer, k *hw.Kernel) {
 }
 
 // finish prints the scalar program of an output element and stores its result.
-func (e *emitter) finish(w *writer, k *hw.Kernel, in []string, types []ctype, channel, pixel affine) {
+func (e *c99) finish(w *writer, k *hw.Kernel, in []string, types []ctype, channel, pixel affine) {
 	v, t := e.scalar(w, k, place{in, types, channel, pixel})
 	w.line("y[%v] = %s;", affine{}.add(k.Out.Channels(), pixel).add(1, channel), assign(v, t, storage(k.Out.Range)))
 }

@@ -22,14 +22,29 @@ type Options struct {
 	Part    string         // device; empty: xc7z020clg400-1
 	ClockNS float64        // clock period in ns; 0: 10
 	Design  *stream.Design // of style stream
+	Timing  *Timing        // of Design by cycle simulation, for README and manifest; nil: not known
 	Lanes   int            // most output channels that a Dot kernel sums at a time, each with a multiplier of its own; 0: 8
 	Vectors []Vector       // what the testbench checks; at least one
 	Model   string         // name of the model, for headings
-	Version string         // of quern, for headings
+	// ModelHash is the SHA-256 of the model's file in hexadecimal digits, for the manifest.
+	ModelHash string
+	Version   string // of quern, for headings
 }
 
 // Vector is one run: the port buffers of the program in their own layout and order.
-type Vector struct{ In, Out [][]int64 }
+type Vector struct {
+	In, Out [][]int64
+	// Layers are the results of all kernels in their order, of the first vector: with them the testbench finds the first layer that is wrong.
+	// nil: it cannot.
+	Layers [][]int64
+}
+
+// Timing is what cycle simulation says about a stream design, in clock cycles.
+type Timing struct {
+	First    int `json:"first_word"` // from the start to the first word at an output
+	Latency  int `json:"latency"`    // to the last word
+	Interval int `json:"interval"`   // between samples
+}
 
 // File is a file of the project. Its name is relative to the project.
 type File struct {
@@ -44,11 +59,25 @@ const (
 	maxUnroll     = 64
 )
 
-// A style prints the design: the files that are synthesized.
+// A style prints the design.
 type style struct {
 	name  string
-	print func(e *emitter) ([]File, error)
+	print func(e *emitter) (*design, error)
 }
+
+// design is what a style has printed: the files that are synthesized and the testbench, and what the files around them say of it.
+type design struct {
+	files     []File
+	language  *language
+	about     func(p printf)                        // README: the interface, and what the function does
+	portType  func(b *hw.Buffer) (string, []string) // README: type of a port, and lines beside those about layout and scale
+	layers    func(p printf)                        // README: what is computed where
+	functions map[*hw.Kernel]string                 // C names of the kernels
+	describe  func(m *manifest)                     // adds to the manifest what only this style has
+}
+
+// printf prints a line of README.
+type printf func(format string, args ...any)
 
 var styles = []style{
 	{"c99", printC99},
@@ -78,10 +107,7 @@ type emitter struct {
 	p       *hw.Program
 	o       Options
 	ids     *names
-	in, out []string              // C names of the top function's parameters
-	fn      map[*hw.Kernel]string // C names of kernels
-	arr     map[*hw.Buffer]string // C names of the static arrays of buffers
-	tables  []*table
+	in, out []string // C names of the top function's parameters
 }
 
 // Emit prints a program. The same program and options give the same bytes. The vectors are not run; their sizes and ranges are checked.
@@ -93,17 +119,23 @@ func Emit(p *hw.Program, o Options) ([]File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hls: %w", err)
 	}
-	files, err := st.print(e)
+	d, err := st.print(e)
 	if err != nil {
 		return nil, fmt.Errorf("hls: %w", err)
 	}
-	files = append(files,
+	files := append(d.files,
 		File{"vectors.h", e.vectorsH()},
-		File{"run_hls.tcl", e.tcl(vitis)},
-		File{"run_vivado_hls.tcl", e.tcl(vivado)},
-		File{"README.md", e.readme()},
+		File{"quantize_input.h", e.quantizeH()},
+		File{"quantize_input.c", e.quantizeC()},
+		File{"Makefile", e.makefile(d.language)},
+		File{"run_hls.tcl", e.tcl(vitis, d.language)},
+		File{"run_vivado_hls.tcl", e.tcl(vivado, d.language)},
+		File{"README.md", e.readme(d)},
 	)
-	return append(files, File{"manifest.json", e.manifest(files)}), nil
+	if e.traced() {
+		files = append(files, File{"layers.h", e.layersH(d)})
+	}
+	return append(files, File{"manifest.json", e.manifest(d, files)}), nil
 }
 
 var partName = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
@@ -152,7 +184,7 @@ func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
 	if err := checkVectors(p, o.Vectors); err != nil {
 		return nil, nil, err
 	}
-	e := &emitter{p: p, o: o, ids: newNames(), fn: map[*hw.Kernel]string{}, arr: map[*hw.Buffer]string{}}
+	e := &emitter{p: p, o: o, ids: newNames()}
 	if o.Top == "" {
 		e.o.Top = e.ids.pick(p.Name, "")
 	} else if got := e.ids.pick(o.Top, ""); got != o.Top {
@@ -163,16 +195,6 @@ func newEmitter(p *hw.Program, o Options) (*emitter, *style, error) {
 	}
 	for _, b := range p.Outputs {
 		e.out = append(e.out, e.ids.param(b.Port.Name))
-	}
-	if st.name != "c99" {
-		return e, st, nil
-	}
-	// All names share one space, so that no local name hides a global one.
-	for i, k := range p.Kernels {
-		e.fn[k] = e.ids.pick(e.o.Top+"_"+short(k.Name, fmt.Sprint(k.Kind, i)), "")
-	}
-	for _, b := range p.Buffers {
-		e.arr[b] = e.ids.pick("b_"+short(b.Name, fmt.Sprint(b.ID)), "")
 	}
 	return e, st, nil
 }
@@ -201,6 +223,19 @@ func checkVectors(p *hw.Program, vs []Vector) error {
 							i, side.word, b.Port.Name, x, n, b.Range.Lo, b.Range.Hi)
 					}
 				}
+			}
+		}
+	}
+	for _, v := range vs[:1] {
+		if v.Layers == nil {
+			continue
+		}
+		if len(v.Layers) != len(p.Kernels) {
+			return fmt.Errorf("vector 0: want the results of %d kernels, got %d", len(p.Kernels), len(v.Layers))
+		}
+		for i, k := range p.Kernels {
+			if len(v.Layers[i]) != k.Out.Len() {
+				return fmt.Errorf("vector 0: kernel %s: want %d values, got %d", k.Name, k.Out.Len(), len(v.Layers[i]))
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"quern/ir"
 	"quern/ir/hw"
+	"quern/ir/hw/stream"
 )
 
 // tiny is a network with a kernel of every kind: convolution, pooling, reshape, grouped convolution, padding, addition, product.
@@ -119,18 +120,35 @@ func text(t testing.TB, files []File, name string) string {
 	return ""
 }
 
-// TestGolden shows what is printed: all files of a tiny network but fixed.h, which is in rt. QUERN_UPDATE=1 rewrites it.
+// TestGolden shows what is printed: all files of a tiny network in either style but those that are in rt. QUERN_UPDATE=1 rewrites it.
 func TestGolden(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("A project in the style c99, printed by TestGolden. QUERN_UPDATE=1 go test rewrites this file.\n")
-	for _, f := range emit(t, tiny(t), options(tiny(t))) {
-		if f.Name != "fixed.h" {
-			fmt.Fprintf(&b, "-- %s --\n%s", f.Name, f.Data)
+	for _, style := range []string{"c99", "stream"} {
+		p := tiny(t)
+		o := options(p)
+		o.Style = style
+		if style == "stream" {
+			d, err := stream.Build(p, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Design = d
 		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "A project in the style %s, printed by TestGolden. QUERN_UPDATE=1 go test rewrites this file.\n", style)
+		for _, f := range emit(t, p, o) {
+			if f.Name != "fixed.h" && f.Name != "stream.h" && !strings.HasPrefix(f.Name, "ap/") {
+				fmt.Fprintf(&b, "-- %s --\n%s", f.Name, f.Data)
+			}
+		}
+		golden(t, filepath.Join("testdata", map[string]string{"c99": "tiny.txtar", "stream": "tiny_stream.txtar"}[style]), b.String())
 	}
-	path := filepath.Join("testdata", "tiny.txtar")
+}
+
+// golden compares a text with a file, or with QUERN_UPDATE=1 writes the file.
+func golden(t *testing.T, path, text string) {
+	t.Helper()
 	if os.Getenv("QUERN_UPDATE") == "1" {
-		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,10 +156,10 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, old := strings.Split(b.String(), "\n"), strings.Split(string(want), "\n")
+	got, old := strings.Split(text, "\n"), strings.Split(string(want), "\n")
 	for i := range max(len(got), len(old)) {
 		if i >= len(got) || i >= len(old) || got[i] != old[i] {
-			t.Fatalf("line %d: got %q, want %q (%d and %d lines; QUERN_UPDATE=1 accepts)", i+1, at(got, i), at(old, i), len(got), len(old))
+			t.Fatalf("%s: line %d: got %q, want %q (%d and %d lines; QUERN_UPDATE=1 accepts)", path, i+1, at(got, i), at(old, i), len(got), len(old))
 		}
 	}
 }

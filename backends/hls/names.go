@@ -25,7 +25,8 @@ const reserved = `
 	NULL EOF FILE BUFSIZ errno stdin stdout stderr printf linux unix i386 arm mips sparc main std TB_VECTORS
 	q_max q_min q_half q_rsh_floor q_rsh_half_up q_rsh_half_even q_rsh_half_away q_wrap
 	q_rsh_ceil q_rsh_away q_rsh_to_zero q_rsh_half_to_zero
-	tb weights fixed vectors manifest README Makefile`
+	q_get q_put q_resize q_shift_in q_shift_out q_layer Q_TRACE QUERN_TRACE
+	tb weights fixed stream vectors layers quantize_input manifest README Makefile`
 
 // builtins are functions of the C library that compilers know even where no header declares them; each also with the suffixes f, l.
 const builtins = `

@@ -1,31 +1,55 @@
 package hls
 
 import (
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-
-	"quern/ir/hw"
 )
 
-// generator marks manifests as ours.
-const generator = "quern"
+// language is what the two languages of designs differ in for compilers and tools.
+type language struct {
+	name, std, ext       string // for people, for -std, of source files
+	compiler, flags      string // variables of make
+	program              string // the usual compiler
+	other                string // another one, for an example
+	warn                 string // beside -Wall -Wextra
+	include, includeText string // more options, and the line that explains them
+	headers              string // that the design includes, beside those of every project
+}
 
-func (e *emitter) makefile() []byte {
-	return fmt.Appendf(nil, `# make csim: builds the testbench with any C compiler and runs it; make CC=clang csim with another one.
+var (
+	langC = language{name: "C", std: "c99", ext: "c", compiler: "CC", flags: "CFLAGS", program: "cc", other: "clang", warn: " -Wconversion", headers: "fixed.h"}
+	// The stand-ins for the tools' headers are looked for by name in the Makefile alone: the tools have their own.
+	langCXX = language{name: "C++11", std: "c++11", ext: "cpp", compiler: "CXX", flags: "CXXFLAGS", program: "c++", other: "clang++", include: " -isystem $(AP_INCLUDE)",
+		includeText: "# AP_INCLUDE names the folder of the tools' own ap_int.h, hls_stream.h and ap_axi_sdata.h; ap holds stand-ins for them.\nAP_INCLUDE ?= ap\n",
+		headers:     "stream.h"}
+)
+
+// makefile builds the testbench with the trace of layers, and the host's functions on their own.
+func (e *emitter) makefile(l *language) []byte {
+	header, text, define := "", "", ""
+	if e.traced() {
+		header, define = " layers.h", " -DQUERN_TRACE"
+		text = "# QUERN_TRACE makes it compare the result of every layer, so that the first wrong one is named.\n"
+	}
+	return fmt.Appendf(nil, `# make csim: builds the testbench with any %[2]s compiler and runs it; make %[5]s=%[8]s csim with another one.
+%[14]s%[10]s%[5]s ?= %[7]s
+%[6]s ?= -std=%[3]s -O2 -Wall -Wextra -Werror%[9]s -Wno-unknown-pragmas
 CC ?= cc
-CFLAGS ?= -std=c99 -O2 -Wall -Wextra -Werror -Wconversion -Wno-unknown-pragmas
+HOSTFLAGS ?= -std=c99 -O2 -Wall -Wextra -Werror -Wconversion
 
-.PHONY: csim clean
+.PHONY: csim host clean
 csim: tb
 	./tb
 
-tb: %[1]s.c tb.c %[1]s.h fixed.h weights.h vectors.h
-	$(CC) $(CFLAGS) -o $@ %[1]s.c tb.c
+tb: %[1]s.%[4]s tb.%[4]s %[1]s.h %[12]s weights.h vectors.h%[13]s
+	$(%[5]s) $(%[6]s)%[15]s%[11]s -o $@ %[1]s.%[4]s tb.%[4]s
+
+host: quantize_input.o
+quantize_input.o: quantize_input.c quantize_input.h
+	$(CC) $(HOSTFLAGS) -c -o $@ quantize_input.c
 
 clean:
-	rm -f tb
-`, e.o.Top)
+	rm -f tb quantize_input.o
+`, e.o.Top, l.name, l.std, l.ext, l.compiler, l.flags, l.program, l.other, l.warn, l.includeText, l.include, l.headers, header, text, define)
 }
 
 // tool is what differs between the scripts of the two tools.
@@ -37,25 +61,23 @@ var (
 )
 
 // tcl prints the script for a tool. Each step can be switched by a variable of the environment: those that take minutes are off.
-func (e *emitter) tcl(t tool) []byte {
-	std, ext := "c99", "c"
-	if e.o.Style == "stream" {
-		std, ext = "c++11", "cpp"
-	}
+func (e *emitter) tcl(t tool, l *language) []byte {
 	return fmt.Appendf(nil, `# %[1]s: C simulation and synthesis, printed by quern.
 #
 #   %[2]s -f %[3]s
 #
-# CSIM, CSYNTH, COSIM (C/RTL co-simulation) and EXPORT (IP catalog) in the environment switch a step with 1 or 0.
+# CSIM, CSYNTH, COSIM (C/RTL co-simulation) and EXPORT (IP catalog) in the environment switch a step with 1 or 0; TRACE=1 makes C
+# simulation compare every layer.
 proc on {name default} {
     if {[info exists ::env($name)]} { return $::env($name) }
     return $default
 }
 
+set trace [expr {[on TRACE 0] ? " -DQUERN_TRACE" : ""}]
 open_project -reset prj_%[4]s
 set_top %[4]s
-add_files -cflags "-std=%[8]s" %[4]s.%[9]s
-add_files -tb -cflags "-std=%[8]s -Wno-unknown-pragmas" tb.%[9]s
+add_files -cflags "-std=%[8]s$trace" %[4]s.%[9]s
+add_files -tb -cflags "-std=%[8]s -Wno-unknown-pragmas$trace" tb.%[9]s
 %[5]s
 set_part {%[6]s}
 create_clock -period %[7]v -name default
@@ -64,73 +86,5 @@ if {[on CSYNTH 1]} { csynth_design }
 if {[on COSIM 0]} { cosim_design }
 if {[on EXPORT 0]} { export_design -format ip_catalog }
 exit
-`, t.name, t.command, t.script, e.o.Top, t.solution, e.o.Part, e.o.ClockNS, std, ext)
-}
-
-// manifest describes the project for programs: names, widths, kernels, and every other file with its hash.
-func (e *emitter) manifest(files []File) []byte {
-	type port struct {
-		Name  string `json:"name"`  // of the parameter
-		Model string `json:"model"` // name in the model
-		Shape []int  `json:"shape"` // of the array, channels last
-		Type  string `json:"type"`
-		Lo    int64  `json:"lo"`
-		Hi    int64  `json:"hi"`
-	}
-	type kernel struct {
-		Name   string `json:"name"`
-		Node   string `json:"node"`
-		Kind   string `json:"kind"`
-		Shape  []int  `json:"shape"`
-		Bits   int    `json:"bits"`               // of an output element
-		Acc    int    `json:"acc_bits,omitempty"` // of the accumulator
-		Weight int    `json:"weight_bits,omitempty"`
-		MACs   int    `json:"macs,omitempty"`
-	}
-	type file struct {
-		Name   string `json:"name"`
-		SHA256 string `json:"sha256"`
-	}
-	m := struct {
-		Generator string   `json:"generator"`
-		Version   string   `json:"version"`
-		Model     string   `json:"model"`
-		Top       string   `json:"top"`
-		Style     string   `json:"style"`
-		Part      string   `json:"part"`
-		ClockNS   float64  `json:"clock_ns"`
-		MACs      int      `json:"macs"`
-		Vectors   int      `json:"vectors"`
-		Program   string   `json:"program_sha256"` // of the program's text form
-		Inputs    []port   `json:"inputs"`
-		Outputs   []port   `json:"outputs"`
-		Kernels   []kernel `json:"kernels"`
-		Files     []file   `json:"files"`
-	}{Generator: generator, Version: e.version(), Model: e.model(), Top: e.o.Top, Style: e.o.Style, Part: e.o.Part, ClockNS: e.o.ClockNS,
-		MACs: e.p.MACs(), Vectors: len(e.o.Vectors), Program: fmt.Sprintf("%x", sha256.Sum256([]byte(e.p.String())))}
-	ports := func(bufs []*hw.Buffer, ids []string) (ps []port) {
-		for i, b := range bufs {
-			ps = append(ps, port{ids[i], b.Port.Name, b.Shape, storage(b.Range).String(), b.Range.Lo, b.Range.Hi})
-		}
-		return ps
-	}
-	m.Inputs, m.Outputs = ports(e.p.Inputs, e.in), ports(e.p.Outputs, e.out)
-	for _, k := range e.p.Kernels {
-		j := kernel{Name: e.fn[k], Node: k.Pos.String(), Kind: k.Kind.String(), Shape: k.Out.Shape, Bits: k.Out.Range.Bits()}
-		if k.Dot != nil {
-			j.Acc, j.Weight, j.MACs = k.Dot.AccRange().Bits(), k.Dot.WeightRange().Bits(), k.Dot.MACs()
-		}
-		if k.Window != nil {
-			j.Acc = k.Window.Acc.Bits()
-		}
-		m.Kernels = append(m.Kernels, j)
-	}
-	for _, f := range files {
-		m.Files = append(m.Files, file{f.Name, fmt.Sprintf("%x", sha256.Sum256(f.Data))})
-	}
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		panic(err) // strings and finite numbers only
-	}
-	return append(b, '\n')
+`, t.name, t.command, t.script, e.o.Top, t.solution, e.o.Part, e.o.ClockNS, l.std, l.ext)
 }

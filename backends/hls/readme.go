@@ -11,46 +11,45 @@ import (
 )
 
 // readme prints what the user of a project must know: the interface, how the host lays out and converts numbers, how to run.
-func (e *emitter) readme() []byte {
+func (e *emitter) readme(d *design) []byte {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	l := d.language
 	p("# %s\n", e.o.Top)
 	p("%s as integers, printed by quern %s in the style %s.", code(e.model()), e.version(), e.o.Style)
-	p("`%s.c` computes the same bits as quern's simulator; the testbench checks that on %d vectors.\n", e.o.Top, len(e.o.Vectors))
+	p("`%s.%s` computes the same bits as quern's simulator; the testbench checks that on %d vectors.\n", e.o.Top, l.ext, len(e.o.Vectors))
 	p("## Run\n")
-	p("    make csim                                  # any C compiler; prints PASS, or the first wrong value and exits 1")
+	p("    make csim                                  # any %s compiler; prints PASS, or the first wrong value and exits 1", l.name)
 	p("    vitis_hls -f run_hls.tcl                   # C simulation and synthesis for %s at %v ns", e.o.Part, e.o.ClockNS)
 	p("    vivado_hls -f run_vivado_hls.tcl           # the same in Vivado HLS up to 2020.1")
 	p("    COSIM=1 EXPORT=1 vitis_hls -f run_hls.tcl  # C/RTL co-simulation and an IP as well\n")
+	if e.traced() {
+		p("`make csim` compares the result of every layer for the first vector (layers.h, macro QUERN_TRACE, TRACE=1 for the tools), so that")
+		p("the first layer that is wrong is named. Synthesis does not see it.\n")
+	}
 	p("## Interface\n")
-	p("    %s\n", e.signature())
-	p("Every array is an AXI4 master (`m_axi`, bundles gmem0 and up) whose address is a register of the AXI4-Lite slave `control`, which")
-	p("also starts the function and tells when it is done. The function copies its inputs to block RAM, runs its kernels one after the")
-	p("other and copies the outputs back; all intermediate values stay on the chip. One call is one sample. For plain memories in place of")
-	p("the masters, change `m_axi` to `ap_memory` and drop the `s_axilite` lines of the arrays.\n")
+	d.about(p)
+	p("`quantize_input.c` has the host's side in C: %s_quantize_* makes the integers of an input out of the model's reals, layout", e.o.Top)
+	p("included, and %s_dequantize_* the reals of an output.\n", e.o.Top)
 	for i, f := range e.p.Inputs {
-		e.portText(p, "Input", e.in[i], f)
+		e.portText(p, "Input", e.in[i], f, d)
 	}
 	for i, f := range e.p.Outputs {
-		e.portText(p, "Output", e.out[i], f)
+		e.portText(p, "Output", e.out[i], f, d)
 	}
-	p("## Kernels\n")
-	p("| function | from | kind | output | accumulator | weights | multiply-accumulates |")
-	p("|---|---|---|---|---|---|---|")
-	for _, k := range e.p.Kernels {
-		acc, weights, macs := "", "", ""
-		if k.Dot != nil {
-			acc, weights, macs = k.Dot.AccRange().String(), k.Dot.WeightRange().String(), strconv.Itoa(k.Dot.MACs())
-		}
-		if k.Window != nil {
-			acc = k.Window.Acc.String()
-		}
-		p("| %s | %s | %v | %s %v | %s | %s | %s |", e.fn[k], code(k.Pos.String()), k.Kind, dims(k.Out.Shape), k.Out.Range, acc, weights, macs)
-	}
-	p("\n%d multiply-accumulates in one call. A type such as i21 is the narrowest signed one that holds the proved range (u: unsigned);", e.p.MACs())
-	p("the C uses the next stdint type, and the tools trim the rest. A convolution sums up to %d output channels at a time, each with a", e.o.Lanes)
-	p("multiplier of its own.")
+	d.layers(p)
 	return []byte(b.String())
+}
+
+// arithmetic are the accumulator, the weights and the multiply-accumulates of a kernel, for a table; empty where it has none.
+func arithmetic(k *hw.Kernel) (acc, weights, macs string) {
+	if k.Dot != nil {
+		acc, weights, macs = k.Dot.AccRange().String(), k.Dot.WeightRange().String(), strconv.Itoa(k.Dot.MACs())
+	}
+	if k.Window != nil {
+		acc = k.Window.Acc.String()
+	}
+	return acc, weights, macs
 }
 
 var roundText = map[ir.Round]string{
@@ -65,10 +64,14 @@ var roundText = map[ir.Round]string{
 }
 
 // portText describes one array of the interface.
-func (e *emitter) portText(p func(string, ...any), word, id string, f *hw.Buffer) {
+func (e *emitter) portText(p printf, word, id string, f *hw.Buffer, d *design) {
 	q := f.Port.Quant
 	scale := strconv.FormatFloat(q.Scale[0], 'g', -1, 64)
-	p("### %s `%s`: %v[%d]\n", word, id, storage(f.Range), f.Len())
+	t, more := d.portType(f)
+	p("### %s `%s`: %s\n", word, id, t)
+	for _, l := range more {
+		p("- %s", l)
+	}
 	p("- The model's %s, shape %v without its batch; here %s, channels last.", code(f.Port.Name), f.Port.Shape, dims(f.Shape))
 	p("- Element %s of the model is at index `%v`.", subscripts(f.Port), portIndex(f.Port))
 	p("- Scale %s, zero point %d, integers %d..%d.", scale, q.Zero[0], q.Min, q.Max)

@@ -16,7 +16,7 @@ type place struct {
 
 // scalar prints the steps of a kernel's program, one line each, and returns the result with its type. Each variable is an int32_t where
 // its proved range fits, else an int64_t; steps that do not reach the result are left out.
-func (e *emitter) scalar(w *writer, k *hw.Kernel, at place) (string, ctype) {
+func (e *c99) scalar(w *writer, k *hw.Kernel, at place) (string, ctype) {
 	p := k.Prog
 	live := liveValues(p)
 	for i, r := range p.In {
@@ -50,7 +50,7 @@ func liveValues(p *hw.Prog) []bool {
 }
 
 // step is the expression of a step and its type: the C spelling of its row in hw.Prims.
-func (e *emitter) step(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctype) {
+func (e *c99) step(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctype) {
 	row := &hw.Prims[s.Prim]
 	ra := k.Prog.Range(s.A)
 	a := fmt.Sprintf("v%d", s.A)
@@ -89,7 +89,7 @@ func (e *emitter) step(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctyp
 }
 
 // immediate is a literal, or an element of a table by channel or pixel.
-func (e *emitter) immediate(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctype) {
+func (e *c99) immediate(k *hw.Kernel, n int, s *hw.Instr, at place) (string, ctype) {
 	if len(s.Imm.V) == 1 {
 		return literal(s.Imm.V[0]), scalar(s.Imm.Bounds())
 	}

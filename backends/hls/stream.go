@@ -19,7 +19,7 @@ type streamer struct {
 }
 
 // printStream prints the design as C++11 for the tools' arbitrary precision types. Ports are AXI4-Streams of words with TLAST.
-func printStream(e *emitter) ([]File, error) {
+func printStream(e *emitter) (*design, error) {
 	if e.o.Design == nil || e.o.Design.Prog != e.p {
 		return nil, fmt.Errorf("style stream: want a stream design of the program")
 	}
@@ -42,12 +42,18 @@ func printStream(e *emitter) ([]File, error) {
 	e.head(w, fmt.Sprintf("%s.cpp: the network as stages joined by FIFOs, all at work at the same time.", e.o.Top))
 	w.raw("#include %q", e.o.Top+".h")
 	w.raw("#include \"weights.h\"")
+	s.traceMacro(w)
 	w.Write(body.Bytes())
 	w.raw("")
 	s.top(w)
 	files := []File{{e.o.Top + ".h", s.header()}, {e.o.Top + ".cpp", w.Bytes()}, {"weights.h", s.weights()}, {"stream.h", streamH},
-		{"tb.cpp", s.streamTestbench()}, {"Makefile", s.streamMakefile()}}
-	return append(files, standIns...), nil
+		{"tb.cpp", s.streamTestbench()}}
+	functions := map[*hw.Kernel]string{}
+	for _, l := range s.d.Layers() {
+		functions[l.Kernel] = s.fns[l.Unit()]
+	}
+	return &design{files: append(files, standIns...), language: &langCXX, about: s.about, portType: s.portType, layers: s.layers,
+		functions: functions, describe: s.describe}, nil
 }
 
 // apType is the type of exactly the bits of a range.

@@ -34,7 +34,7 @@ func (s *streamer) weave(w *writer, st *stream.Stage) {
 		writes = append(writes, fmt.Sprintf("what == %d", 1+2*i))
 	}
 	w.open("if (%s)", strings.Join(append([]string{"what == 0"}, writes...), " || "))
-	w.line("y.write(r);")
+	s.put(w, st)
 	w.close(1)
 	w.advance(nil, step)
 	w.close(1)
@@ -85,7 +85,7 @@ func (s *streamer) reorder(w *writer, st *stream.Stage) {
 		w.close(1)
 		first += c.Words
 	}
-	w.line("y.write(r);")
+	s.put(w, st)
 	w.advance(nil, next)
 	w.close(2)
 }

@@ -78,22 +78,3 @@ func (s *streamer) streamTestbench() []byte {
 func portWord(st *stream.Stage) string {
 	return word(st.Port.Len() / st.Iterations() * st.Port.Range.Bits())
 }
-
-func (s *streamer) streamMakefile() []byte {
-	return fmt.Appendf(nil, `# make csim: builds the testbench with any C++11 compiler and runs it; make CXX=clang++ csim with another one. AP_INCLUDE names the
-# folder of the tools' own ap_int.h, hls_stream.h and ap_axi_sdata.h; ap holds stand-ins for them.
-CXX ?= c++
-AP_INCLUDE ?= ap
-CXXFLAGS ?= -std=c++11 -O2 -Wall -Wextra -Werror -Wno-unknown-pragmas
-
-.PHONY: csim clean
-csim: tb
-	./tb
-
-tb: %[1]s.cpp tb.cpp %[1]s.h stream.h weights.h vectors.h
-	$(CXX) $(CXXFLAGS) -isystem $(AP_INCLUDE) -o $@ %[1]s.cpp tb.cpp
-
-clean:
-	rm -f tb
-`, s.o.Top)
-}

@@ -99,7 +99,7 @@ func (s *streamer) products(w *writer, st *stream.Stage, wt, bt *rom, sf, tile, 
 		w.multiplier("t", f.LUT)
 		w.line("a0 += t;")
 	} else {
-		w.line("ap_int<25> m(%s);", get(0))
+		w.line("ap_int<25> m = ap_int<25>(%s);", get(0))
 		for i := 1; i < pack; i++ {
 			w.line("m += %s * %d;", get(i), 1<<(shift*i))
 		}
@@ -282,7 +282,14 @@ func (s *streamer) emit(w *writer, st *stream.Stage, in []string, block, pixel c
 	v := s.program(w, st, args, p, block, pixel)
 	w.line("q_put<%d>(r, %s, %s(%s));", out.Range.Bits(), p, apType(out.Range), v)
 	w.close(n)
+	s.put(w, st)
+}
+
+// put prints the writing of an output word r.
+func (s *streamer) put(w *writer, st *stream.Stage) {
+	out := st.Out[0]
 	w.line("y.write(r);")
+	s.trace(w, st.Kernel, out.Lanes, fmt.Sprintf("q_get<%s, %d>(r, e)", apType(out.Range), out.Range.Bits()))
 }
 
 // pixelCounter declares a counter of output pixels where the program of a kernel has numbers by pixel.

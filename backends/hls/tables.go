@@ -17,7 +17,7 @@ type table struct {
 }
 
 // table adds a table of a kernel, with the smallest element type. Axes of size 1 are dropped, but for the first.
-func (e *emitter) table(k *hw.Kernel, suffix string, dims []int, v []int64, note string) *table {
+func (e *c99) table(k *hw.Kernel, suffix string, dims []int, v []int64, note string) *table {
 	r := hw.Interval{Lo: v[0], Hi: v[0]}
 	for _, x := range v {
 		r.Lo, r.Hi = min(r.Lo, x), max(r.Hi, x)
@@ -118,7 +118,7 @@ func (w *writer) guard(macro string) {
 	w.raw("")
 }
 
-func (e *emitter) weightsH() []byte {
+func (e *c99) weightsH() []byte {
 	w := &writer{}
 	e.head(w, "weights.h: weights, biases, multipliers and tables.")
 	guard := strings.ToUpper(e.o.Top) + "_WEIGHTS_H"

@@ -43,7 +43,7 @@ func (e *emitter) vectorsH() []byte {
 
 // testbench compares every output value with the simulator's and stops at the first difference. It serves C simulation and C/RTL
 // co-simulation, which both take the exit code.
-func (e *emitter) testbench() []byte {
+func (e *c99) testbench() []byte {
 	w := &writer{}
 	e.head(w, "tb.c: runs the vectors and exits with 1 at the first wrong value.")
 	w.raw("#include <stdio.h>")

@@ -176,8 +176,8 @@ func demoWidth(c *cli.Context, model string, stats *calib.Result, bits int, out 
 	if err := hls.WriteDir(row.HLS, files); err != nil {
 		return nil, err
 	}
-	if compiler() != "" {
-		row.CSim, err = csim(row.HLS)
+	if compiler("CC", compilers...) != "" {
+		row.CSim, err = csim(row.HLS, false)
 	}
 	return row, err
 }

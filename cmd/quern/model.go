@@ -313,11 +313,11 @@ func openData(c *cli.Context, path string, g *ir.Graph) (*data.Dataset, data.Pre
 }
 
 // lowered is the program of a prepared model, which must be quantized.
-func lowered(path string, g *ir.Graph) (*lower.Lowered, error) {
+func lowered(path string, g *ir.Graph, o lower.Options) (*lower.Lowered, error) {
 	if !isQuantized(g) {
 		return nil, fmt.Errorf("%s is a float model: run quern quantize first", path)
 	}
-	return lower.Lower(g, lower.Options{})
+	return lower.Lower(g, o)
 }
 
 // sample is the preprocessed sample i.

@@ -15,6 +15,7 @@ import (
 	"quern/ir/irtext"
 	"quern/ir/tensor"
 	"quern/passes"
+	"quern/passes/lower"
 )
 
 var optCommand = &cli.Command{
@@ -86,7 +87,7 @@ var dumpCommand = &cli.Command{
 		if !c.Bool("hw") {
 			return irtext.Print(c.App.Writer, g, shortOption(c)...)
 		}
-		low, err := lowered(path, g)
+		low, err := lowered(path, g, lower.Options{})
 		if err != nil {
 			return err
 		}

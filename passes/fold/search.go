@@ -25,17 +25,21 @@ type Options struct {
 	FPS float64
 	// Fixed are foldings that the search does not change, by the name of the layer's kernel or of its node in the model.
 	Fixed map[string]stream.Fold
+	// Reserve is kept free for what the search does not see: the FIFOs and converters between the layers.
+	Reserve part.Resources
 }
 
 // fill is the share of each kind of resource that a search uses: tools fail to place and route designs that take all LUTs (UG949 advises
 // 70 % for LUTs and 80 % for block RAMs and DSP slices).
 var fill = [...]float64{0.7, 0.7, 0.8, 0.8, 0.8}
 
-// budget is the part less what is kept free.
-func budget(p *part.Part) part.Resources {
+// Budget is the part less what is kept free.
+func Budget(p *part.Part) part.Resources {
 	of := func(n int, f float64) int { return int(float64(n) * f) }
 	return part.Resources{LUT: of(p.LUT, fill[0]), FF: of(p.FF, fill[1]), DSP: of(p.DSP, fill[2]), BRAM18: of(p.BRAM18, fill[3]), URAM: of(p.URAM, fill[4])}
 }
+
+func (s *search) budget() part.Resources { return Budget(s.o.Part).Add(s.o.Reserve.Times(-1)) }
 
 // overhead is the number of clock cycles between samples beyond the iterations of the slowest stage: its pipeline runs empty and starts
 // anew.
@@ -148,7 +152,7 @@ func (s *search) cost(r part.Resources, price int) float64 {
 // within finds foldings of at most so many iterations for all kernels: those that take the least of what the part has least of. binds is
 // a kernel that has none.
 func (s *search) within(cycles int) (folds map[*hw.Kernel]stream.Fold, r part.Resources, binds *hw.Kernel) {
-	b := budget(s.o.Part)
+	b := s.budget()
 	for i := range prices {
 		f, fr, k := s.cheapest(cycles, i)
 		if k != nil {
@@ -227,8 +231,8 @@ func (s *search) target(cycles int) (map[*hw.Kernel]stream.Fold, error) {
 		return nil, fmt.Errorf("%.4g samples per second at %v ns need a layer's work done in %d clock cycles; layer %s (%v) takes %d at best: %.4g samples per second are possible",
 			s.o.FPS, s.o.ClockNS, cycles, binds.Name, binds.Pos, best, s.fps(best))
 	}
-	if b := budget(s.o.Part); !r.Fits(b) {
-		msg := fmt.Sprintf("%.4g samples per second at %v ns need about %v; %s offers %v", s.o.FPS, s.o.ClockNS, r, s.o.Part.Name, b)
+	if b := s.budget(); !r.Fits(b) {
+		msg := fmt.Sprintf("%.4g samples per second at %v ns need about %v; %s offers %v", s.o.FPS, s.o.ClockNS, r.Add(s.o.Reserve), s.o.Part.Name, Budget(s.o.Part))
 		if _, n, err := s.most(); err == nil {
 			msg += fmt.Sprintf("; about %.4g samples per second fit", s.fps(n))
 		}
@@ -258,7 +262,7 @@ func (s *search) most() (map[*hw.Kernel]stream.Fold, int, error) {
 	}
 	slices.Sort(steps)
 	steps = slices.Compact(steps)
-	b := budget(s.o.Part)
+	b := s.budget()
 	i, _ := slices.BinarySearchFunc(steps, 0, func(cycles, _ int) int {
 		if _, r, binds := s.within(cycles); binds == nil && r.Fits(b) {
 			return 0
@@ -270,7 +274,7 @@ func (s *search) most() (map[*hw.Kernel]stream.Fold, int, error) {
 		if binds != nil {
 			return nil, 0, fmt.Errorf("layer %s (%v): no folding", binds.Name, binds.Pos)
 		}
-		return nil, 0, fmt.Errorf("the network needs about %v even with one multiplier for each layer; %s offers %v", r, s.o.Part.Name, b)
+		return nil, 0, fmt.Errorf("the network needs about %v even with the slowest foldings that are left to choose; %s offers %v", r.Add(s.o.Reserve), s.o.Part.Name, Budget(s.o.Part))
 	}
 	folds, _, _ := s.within(steps[i])
 	return folds, steps[i], nil

@@ -25,6 +25,8 @@ type Options struct {
 	MultiplierBits int
 	// Whole puts a Softmax or LogSoftmax at the end into hardware, too, if the model was quantized that way (quant.Config.Whole).
 	Whole bool
+	// Pixels, if set, are what the one input of the model is made of.
+	Pixels *Pixels
 }
 
 // Lowered is a program and what is left for the host.
@@ -131,7 +133,7 @@ func (l *lowerer) node(n *ir.Node) error {
 			continue // a graph input: the host converts
 		}
 		if v.Def == nil && v.Type.IsQuant() {
-			if err := l.port(v, v.Name, v.Type); err != nil {
+			if err := l.port(n, v, v.Name, v.Type); err != nil {
 				return err
 			}
 			continue
@@ -148,19 +150,23 @@ func (l *lowerer) merged(v *ir.Value) bool { return v.Def != nil && l.flattened[
 func quantizeRule(l *lowerer, n *ir.Node) error {
 	v := n.In[0]
 	if v.Def == nil && v.Const == nil && !v.Type.IsQuant() {
-		return l.port(n.Out[0], v.Name, n.Out[0].Type)
+		return l.port(n, n.Out[0], v.Name, n.Out[0].Type)
 	}
 	return requantRule(l, n)
 }
 
-// port makes a value an input of the program.
-func (l *lowerer) port(v *ir.Value, name string, t ir.Type) error {
+// port makes a value an input of the program; n is the node that reads or makes it.
+func (l *lowerer) port(n *ir.Node, v *ir.Value, name string, t ir.Type) error {
 	if !t.Quant.PerTensor() {
 		return fmt.Errorf("input %q: %d scales, want one", name, len(t.Quant.Scale))
 	}
 	shape, perm := layout(t.Shape)
+	port := &hw.Port{Name: name, Shape: noBatch(t.Shape), Perm: perm, Quant: t.Quant}
+	if l.opt.Pixels != nil {
+		return l.pixelPort(n, v, port, shape)
+	}
 	b := l.prog.NewBuffer(l.ident(v.Name), shape, hw.Interval{Lo: t.Quant.Min, Hi: t.Quant.Max})
-	b.Port = &hw.Port{Name: name, Shape: noBatch(t.Shape), Perm: perm, Quant: t.Quant}
+	b.Port = port
 	l.prog.Inputs = append(l.prog.Inputs, b)
 	l.bufs[v] = b
 	return nil
