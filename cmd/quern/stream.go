@@ -134,9 +134,10 @@ func (d *design) fps() float64 { return 1e9 / d.clock / float64(d.timing.Interva
 
 // layerReport is a line of the table of layers.
 type layerReport struct {
-	Name string `json:"name"`
-	Node string `json:"node"`
-	Kind string `json:"kind"`
+	Name  string `json:"name"`
+	Stage string `json:"stage"` // of the unit: short, and the end of the name of its function
+	Node  string `json:"node"`
+	Kind  string `json:"kind"`
 	stream.Fold
 	Iterations int            `json:"iterations"`
 	Estimate   part.Resources `json:"estimate"`
@@ -168,7 +169,7 @@ func (d *design) report() *streamReport {
 		Slowest: d.Slowest().Name, Formula: d.Slowest().Iterations(), Interval: d.timing.Interval, Latency: d.timing.Latency, First: d.timing.First,
 		LatencyUS: float64(d.timing.Latency) * d.clock / 1e3, FPS: d.fps(), FIFOs: len(d.Channels)}
 	for _, l := range d.Layers() {
-		r.Layers = append(r.Layers, layerReport{l.Kernel.Name, l.Kernel.Pos.String(), l.Unit().Kind.String(), l.Fold, l.Iterations(), l.Resources(d.part.Slice)})
+		r.Layers = append(r.Layers, layerReport{l.Kernel.Name, l.Unit().Name, l.Kernel.Pos.String(), l.Unit().Kind.String(), l.Fold, l.Iterations(), l.Resources(d.part.Slice)})
 	}
 	for _, c := range d.Channels {
 		r.FIFOBits += c.Depth * c.Width()
@@ -186,7 +187,7 @@ func (r *streamReport) text(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t\n", name, unit, folding, iterations, e.LUT, e.FF, e.DSP, e.BRAM18, e.URAM)
 	}
 	for _, l := range r.Layers {
-		line(l.Name, l.Kind, l.Fold.String(), fmt.Sprint(l.Iterations), l.Estimate)
+		line(l.Stage, l.Kind, l.Fold.String(), fmt.Sprint(l.Iterations), l.Estimate)
 	}
 	line("ports, FIFOs, converters", "", "", "", r.Between)
 	line("total (estimate)", "", "", "", r.Total)
