@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -36,6 +37,7 @@ var quantizeCommand = &cli.Command{
 		&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
 		&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
 		&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
+		methodFlag, seedFlag,
 		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX"},
 		&cli.StringFlag{Name: "format", Usage: "qdq (QuantizeLinear and DequantizeLinear) or qonnx (Quant nodes)", DefaultText: "qdq if all widths are 4, 8 or 16, else qonnx"},
 		readerFlag, dimFlag, jsonFlag,
@@ -65,6 +67,10 @@ var quantizeCommand = &cli.Command{
 			}
 			method = &m
 		}
+		stages, err := quant.ParseStages(c.String("method"))
+		if err != nil {
+			return usageError{err}
+		}
 		g, err := preparedWith(c, path)
 		if err != nil {
 			return err
@@ -79,12 +85,20 @@ var quantizeCommand = &cli.Command{
 			return err
 		}
 		d = d.Spread(c.Int("calib-limit"))
+		if stages.Has("equalize") {
+			quant.Equalize(g)
+		}
 		stats, err := calibrate(c.Context, g, d, p)
 		if err != nil {
 			return err
 		}
 		float := g.Clone()
-		if err := quantize(g, stats, qc, method); err != nil {
+		cal, err := calibration(c.Context, g, d, p, stages, c.Uint64("seed"))
+		if err != nil {
+			return err
+		}
+		left, err := optimize(g, stats, qc, method, cal)
+		if err != nil {
 			return err
 		}
 		low, err := lower.Lower(g, lower.Options{}) // what cannot be lowered is found here, not after the file is written
@@ -111,6 +125,7 @@ var quantizeCommand = &cli.Command{
 			Format  string `json:"format"`
 			W       int    `json:"w"`
 			A       int    `json:"a"`
+			Method  string `json:"method"`
 			Samples int    `json:"calibration_samples"`
 			Kernels int    `json:"kernels"`
 			MACs    int    `json:"macs"`
@@ -119,12 +134,37 @@ var quantizeCommand = &cli.Command{
 
 			Layers  []layerStat `json:"layers"`
 			Hurting []string    `json:"layers_that_hurt_most"`
-		}{c.String("o"), string(format), qc.W, qc.A, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size(), layers, hurting(layers, 3)}
+			Nearest []string    `json:"layers_rounded_to_nearest,omitempty"`
+		}{c.String("o"), string(format), qc.W, qc.A, c.String("method"), stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size(), layers, hurting(layers, 3), layerNames(left)}
 		return report(c, r, func(w io.Writer) {
 			fmt.Fprintf(w, "%s: %s, W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.Format, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
 			printLayers(w, layers)
+			for _, n := range r.Nearest {
+				fmt.Fprintf(w, "  %s: weights are rounded to the nearest; %s knows Conv and Gemm only\n", n, r.Method)
+			}
 		})
 	},
+}
+
+var (
+	methodFlag = &cli.StringFlag{Name: "method", Value: "fast", Usage: "fast or best; stages of it are added with ,+STAGE and left out with ,-STAGE: " + stageNames()}
+	seedFlag   = &cli.Uint64Flag{Name: "seed", Usage: "of the choice of pixels that the stages look at"}
+)
+
+func stageNames() string {
+	var s []string
+	for _, k := range quant.StageList {
+		s = append(s, k.Name)
+	}
+	return strings.Join(s, ", ")
+}
+
+func layerNames(nodes []*ir.Node) []string {
+	var s []string
+	for _, n := range nodes {
+		s = append(s, quant.LayerName(n))
+	}
+	return s
 }
 
 // weightBits is the size of all quantized constants, packed.
@@ -138,28 +178,52 @@ func weightBits(g *ir.Graph) int {
 	return n
 }
 
+// samples are the samples of a data set for a model with one input.
+func samples(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preprocess) (iter.Seq2[[]*tensor.T, error], error) {
+	shape, err := batchShape(g.Inputs[0])
+	if err != nil {
+		return nil, err
+	}
+	return func(yield func([]*tensor.T, error) bool) {
+		for i := range d.Len() {
+			if !yield([]*tensor.T{tensor.Floats(shape, sample(d, p, i)...)}, ctx.Err()) {
+				return
+			}
+		}
+	}, nil
+}
+
 // calibrate runs the float model over the samples.
 func calibrate(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preprocess) (*calib.Result, error) {
 	m, err := interp.New(g)
 	if err != nil {
 		return nil, err
 	}
-	shape, err := batchShape(g.Inputs[0])
+	s, err := samples(ctx, g, d, p)
 	if err != nil {
 		return nil, err
 	}
-	var samples iter.Seq2[[]*tensor.T, error] = func(yield func([]*tensor.T, error) bool) {
-		for i := range d.Len() {
-			if !yield([]*tensor.T{tensor.Floats(shape, sample(d, p, i)...)}, ctx.Err()) {
-				return
-			}
-		}
-	}
-	return calib.Collect(m, g, samples, calib.Options{})
+	return calib.Collect(m, g, s, calib.Options{})
 }
 
-// quantize gives a calibrated graph its integer types. method nil chooses by width.
+// calibration is what the stages of quantization need.
+func calibration(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preprocess, stages quant.Stages, seed uint64) (*quant.Calibration, error) {
+	s, err := samples(ctx, g, d, p)
+	if err != nil {
+		return nil, err
+	}
+	return &quant.Calibration{Stages: stages, Samples: s, Seed: seed, New: func(g *ir.Graph) (calib.Runner, error) { return interp.New(g) }}, nil
+}
+
+// quantize gives a calibrated graph its integer types, weights rounded to the nearest. method nil chooses by width.
 func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Method) error {
+	_, err := optimize(g, stats, c, method, &quant.Calibration{})
+	return err
+}
+
+// optimize is quantize with the stages that cal says, but for equalize, which comes before calibration. It returns the layers whose weights are
+// rounded to the nearest because the stages have no form for them.
+func optimize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Method, cal *quant.Calibration) ([]*ir.Node, error) {
 	byName := map[string]*calib.Stats{} // the statistics may be of another copy of the same graph
 	for v, s := range stats.All() {
 		byName[v.Name] = s
@@ -187,10 +251,11 @@ func quantize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 		r := m.Range(s, l)
 		return r.Lo, r.Hi, nil
 	}
-	if err := quant.Quantize(g, &c); err != nil {
-		return err
+	left, err := quant.Optimize(g, &c, cal)
+	if err != nil {
+		return nil, err
 	}
-	return passes.Run(g, nil, "fuse-act", "dce")
+	return left, passes.Run(g, nil, "fuse-act", "dce")
 }
 
 var infoCommand = &cli.Command{

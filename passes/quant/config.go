@@ -6,6 +6,8 @@
 //	propagate  a Quant moves through operators that only move or select values
 //	fuse-act   a Relu or Clip becomes the clamp of the value before it
 //	quantize   a float graph and calibrated ranges become a quantized graph
+//	equalize   channels between two layers of a float graph get equal ranges
+//	optimize   quantize, and then weights, scales and biases that cost the outputs least (StageList)
 package quant
 
 import (
