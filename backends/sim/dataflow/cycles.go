@@ -15,7 +15,8 @@ const restart = 2
 type Timing struct {
 	First    int        // clock cycles from the start to the first word of the first run at an output
 	Latency  int        // to the last word of the first run
-	Interval int        // between the ends of the last two runs
+	Interval int        // between the ends of the last two runs, or the mean of those that repeat
+	Repeats  int        // the samples after which the schedule is the same again; 0: not known (see Steady)
 	Stages   []Activity // by stage
 	Marks    []int      // the most words that each channel held
 }
@@ -29,7 +30,7 @@ type Activity struct {
 
 // Deadlock is the error of a network that stands still.
 type Deadlock struct {
-	Cycle int
+	Cycle int      // the first in which nothing moves
 	Wait  []string // what each unfinished stage waits for
 }
 
@@ -37,195 +38,43 @@ func (d *Deadlock) Error() string {
 	return fmt.Sprintf("deadlock in clock cycle %d: %s", d.Cycle, strings.Join(d.Wait, "; "))
 }
 
-// Time runs a network for so many samples, one behind the other, and counts clock cycles. A stage begins an iteration in every cycle in
-// which its words are there, and its pipeline of Stage.Latency steps moves on unless the word at its end finds a full FIFO (a
-// flushing pipeline: style=flp, enable_flush). A FIFO offers a word one cycle after it came, and a place one cycle after it was freed.
-// Ports are never empty or full. An error is a *Deadlock.
+// Time runs a network for so many samples, one behind the other, until all stages are at rest, and counts clock cycles. A stage begins
+// an iteration in every cycle in which its words are there, and its pipeline of Stage.Latency steps moves on unless the word at its
+// end finds a full FIFO (a flushing pipeline: style=flp, enable_flush). A FIFO offers a word one cycle after it came, and a place one
+// cycle after it was freed. Ports are never empty or full. An error is a *Deadlock.
 func Time(d *stream.Design, runs int) (*Timing, error) {
-	t := &Timing{Stages: make([]Activity, len(d.Stages)), Marks: make([]int, len(d.Channels))}
-	f := newFIFOs(d)
-	var procs []*proc
-	stores := 0
-	for i, s := range d.Stages {
-		procs = append(procs, &proc{s: s, cur: s.Cursor(), runs: runs, pipe: make([]slot, s.Latency()), act: &t.Stages[i]})
-		if s.Kind == stream.Store {
-			stores++
+	n := newNetwork(compile(d), true)
+	if err := n.run(runs); err != nil {
+		return nil, err
+	}
+	return n.timing(), nil
+}
+
+// timing sums up the runs so far.
+func (n *network) timing() *Timing {
+	t := &Timing{}
+	runs := n.procs[0].run
+	ends := make([]int, runs)
+	for _, p := range n.procs {
+		t.Stages = append(t.Stages, p.act)
+		if p.s.Kind != stream.Store {
+			continue
+		}
+		if t.First == 0 || p.first < t.First {
+			t.First = p.first
+		}
+		for i, e := range p.ends {
+			ends[i] = max(ends[i], e)
 		}
 	}
-	ended := make([]int, runs) // stores that are through with a run
-	var ends []int
-	for cycle := 1; len(ends) < runs; cycle++ {
-		moved := false
-		for _, p := range procs {
-			m, out := p.cycle(f)
-			moved = moved || m
-			if !out || p.s.Kind != stream.Store {
-				continue
-			}
-			if t.First == 0 {
-				t.First = cycle
-			}
-			if p.out%p.s.Iterations() == 0 {
-				r := p.out/p.s.Iterations() - 1
-				if ended[r]++; ended[r] == stores {
-					ends = append(ends, cycle)
-				}
-			}
-		}
-		f.settle(t.Marks)
-		if !moved {
-			e := &Deadlock{Cycle: cycle}
-			for _, p := range procs {
-				if w := p.waits(f); w != "" {
-					e.Wait = append(e.Wait, w)
-				}
-			}
-			return nil, e
-		}
+	for _, f := range n.fifos {
+		f.merge(true)
+		t.Marks = append(t.Marks, f.most)
 	}
 	t.Latency = ends[0]
 	t.Interval = ends[runs-1]
 	if runs > 1 {
 		t.Interval -= ends[runs-2]
 	}
-	return t, nil
-}
-
-// fifos are the words in each channel at the start of a clock cycle, and what happens to them in it.
-type fifos struct {
-	d          *stream.Design
-	words      []int
-	depth      []int
-	push, pull []bool
-	touched    []int
-}
-
-func newFIFOs(d *stream.Design) *fifos {
-	n := len(d.Channels)
-	f := &fifos{d: d, words: make([]int, n), depth: make([]int, n), push: make([]bool, n), pull: make([]bool, n)}
-	for i, c := range d.Channels {
-		f.depth[i] = c.Depth
-	}
-	return f
-}
-
-// settle ends a clock cycle and notes the most words.
-func (f *fifos) settle(marks []int) {
-	for _, i := range f.touched {
-		if f.push[i] {
-			f.words[i]++
-		}
-		if f.pull[i] {
-			f.words[i]--
-		}
-		f.push[i], f.pull[i] = false, false
-		marks[i] = max(marks[i], f.words[i])
-	}
-	f.touched = f.touched[:0]
-}
-
-// slot is one step of a pipeline.
-type slot struct {
-	live  bool
-	write uint32
-}
-
-// proc is a stage at work.
-type proc struct {
-	s    *stream.Stage
-	cur  stream.Cursor
-	runs int // still to begin, this one included
-	i    int // iterations begun in this run
-	next stream.Step
-	have bool // next is the iteration to begin
-	out  int  // iterations ended, over all runs
-	pipe []slot
-	pos  int
-	live int
-	wait int // clock cycles until the next run may begin, counted when the pipeline is empty
-	act  *Activity
-}
-
-// cycle is one clock cycle; moved says that something changed, out that an iteration ended.
-func (p *proc) cycle(f *fifos) (moved, out bool) {
-	head := &p.pipe[p.pos]
-	if head.live {
-		for i, c := range p.s.Out {
-			if head.write>>i&1 != 0 && f.words[c.ID] >= f.depth[c.ID] {
-				p.act.Blocked++
-				return false, false
-			}
-		}
-		for i, c := range p.s.Out {
-			if head.write>>i&1 != 0 {
-				f.push[c.ID] = true
-				f.touched = append(f.touched, c.ID)
-			}
-		}
-		out = true
-		p.out++
-		p.live--
-	}
-	moved = out || p.live > 0
-	*head = slot{}
-	switch {
-	case p.wait > 0:
-		if p.live == 0 {
-			p.wait--
-			moved = true
-		}
-	case p.runs > 0:
-		if !p.have {
-			p.next, p.have = p.cur.Next(), true
-		}
-		if !p.ready(f) {
-			p.act.Starved++
-			break
-		}
-		for i, c := range p.s.In {
-			if p.next.Read>>i&1 != 0 {
-				f.pull[c.ID] = true
-				f.touched = append(f.touched, c.ID)
-			}
-		}
-		*head = slot{true, p.next.Write}
-		p.have, moved = false, true
-		p.act.Busy++
-		p.live++
-		if p.i++; p.i == p.s.Iterations() {
-			p.i, p.wait, p.cur = 0, restart, p.s.Cursor()
-			p.runs--
-		}
-	}
-	if p.pos++; p.pos == len(p.pipe) {
-		p.pos = 0
-	}
-	return moved, out
-}
-
-// ready reports whether the words that the next iteration reads are there.
-func (p *proc) ready(f *fifos) bool {
-	for i, c := range p.s.In {
-		if p.next.Read>>i&1 != 0 && f.words[c.ID] == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// waits says what an unfinished stage waits for.
-func (p *proc) waits(f *fifos) string {
-	if head := p.pipe[p.pos]; head.live {
-		for i, c := range p.s.Out {
-			if head.write>>i&1 != 0 && f.words[c.ID] >= f.depth[c.ID] {
-				return fmt.Sprintf("%s for a place in %s (depth %d)", p.s.Name, c.Name, c.Depth)
-			}
-		}
-	}
-	for i, c := range p.s.In {
-		if p.runs > 0 && p.have && p.next.Read>>i&1 != 0 && f.words[c.ID] == 0 {
-			return fmt.Sprintf("%s for a word of %s", p.s.Name, c.Name)
-		}
-	}
-	return ""
+	return t
 }

@@ -12,7 +12,7 @@ import (
 const MinDepth = 2
 
 // Build makes the network of a program. A kernel without a Fold gets PE 1, SIMD 1. All channels have the least depth: what reconvergent
-// branches need is found by running the network (backends/sim/cycle).
+// branches need is found by running the network (backends/sim/dataflow).
 func Build(p *hw.Program, folds map[*hw.Kernel]Fold) (*Design, error) {
 	b := &builder{d: &Design{Prog: p}, names: map[string]bool{}, open: map[*hw.Buffer][]*Channel{}, root: map[*hw.Buffer]*hw.Buffer{}}
 	kernels := b.live(p)

@@ -47,6 +47,26 @@ func (s *Stage) Cursor() Cursor {
 	panic("stream: cursor of " + s.Kind.String())
 }
 
+// Period is a number of iterations after which the steps of a run repeat; it divides Iterations.
+func (s *Stage) Period() int {
+	switch s.Kind {
+	case Load, Store, Map, Fork:
+		return 1
+	case Split:
+		return s.In[0].Lanes / s.Out[0].Lanes
+	case Join:
+		return s.Out[0].Lanes / s.In[0].Lanes
+	case MVU:
+		d := s.Kernel.Dot
+		return taps(s.Kernel) * (d.C / d.Groups / s.Fold.SIMD) * (d.OC / d.Groups / s.Fold.PE)
+	case Lane:
+		return taps(s.Kernel)
+	case Weave:
+		return len(s.Plan.Control)
+	}
+	return s.iterations
+}
+
 func all(n int) uint32 { return 1<<n - 1 }
 
 type constant struct{ s Step }
