@@ -40,10 +40,14 @@ var quantizeCommand = &cli.Command{
 		methodFlag, seedFlag,
 		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX"},
 		&cli.StringFlag{Name: "format", Usage: "qdq (QuantizeLinear and DequantizeLinear) or qonnx (Quant nodes)", DefaultText: "qdq if all widths are 4, 8 or 16, else qonnx"},
-		readerFlag, dimFlag, jsonFlag,
+		configFlag, readerFlag, dimFlag, jsonFlag,
 	}, preprocessFlags...),
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
+		if err != nil {
+			return err
+		}
+		file, err := openConfig(c)
 		if err != nil {
 			return err
 		}
@@ -79,6 +83,9 @@ var quantizeCommand = &cli.Command{
 			if _, err := lower.Lower(g, lower.Options{}); err == nil {
 				return fmt.Errorf("%s is quantized already", path)
 			}
+		}
+		if err := file.apply(c.IsSet, g, &qc, &method); err != nil {
+			return err
 		}
 		d, p, err := openData(c, c.String("calib"), g)
 		if err != nil {
@@ -234,7 +241,10 @@ func optimize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 			return 0, 0, fmt.Errorf("%%%s was not seen in calibration", v.Name)
 		}
 		m := calib.Method{Name: "minmax"}
+		own, given := c.Observers[quant.Owner(g, v, func(name string) bool { _, ok := c.Observers[name]; return ok })]
 		switch {
+		case given:
+			m = own
 		case method != nil:
 			m = *method
 		case slices.Contains(g.Inputs, v), g.IsOutput(v):
@@ -246,7 +256,7 @@ func optimize(g *ir.Graph, stats *calib.Result, c quant.Config, method *calib.Me
 		}
 		l := calib.Levels{Min: 0, Max: 1<<bits - 1}
 		if s.Min < 0 {
-			l = calib.Levels{Min: -1 << (bits - 1), Max: 1<<(bits-1) - 1, Affine: !c.Symmetric && !c.Pow2}
+			l = calib.Levels{Min: -1 << (bits - 1), Max: 1<<(bits-1) - 1, Affine: !c.Symmetric && !c.For(quant.Owner(g, v, func(name string) bool { _, ok := c.Scalings[name]; return ok })).Pow2}
 		}
 		r := m.Range(s, l)
 		return r.Lo, r.Hi, nil

@@ -100,6 +100,9 @@ func (r *recipe) quantize(ctx context.Context, m *calibrated, b quant.Bits, laye
 		}
 	}
 	q, c := m.float.Clone(), r.config
-	c.Bits, c.Layers = b, layers
+	c.Bits = b
+	if layers != nil {
+		c.Layers = layers
+	}
 	return q, quantize(q, m.stats, c, r.observer)
 }

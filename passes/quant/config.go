@@ -17,6 +17,7 @@ import (
 
 	"quern/ir"
 	"quern/ir/tensor"
+	"quern/passes/calib"
 )
 
 // The narrowest and the widest integers that quern quantizes to.
@@ -32,8 +33,10 @@ type Bits struct{ W, A int }
 type Config struct {
 	Bits
 	// Layers overrides the widths of single nodes by LayerName; 0 leaves the width as it is. That of an activation counts for a Relu or
-	// Clip behind the node, too (Widths).
-	Layers map[string]Bits
+	// Clip behind the node, too, unless it has an entry itself. So do the settings of Scalings and Observers.
+	Layers    map[string]Bits
+	Scalings  map[string]Scaling      // overrides PerTensor and Pow2
+	Observers map[string]calib.Method // for Range to look at (Owner)
 	// InputBits and OutputBits are the widths of the graph's inputs and outputs; 0 means max(A, 8): pixels have 8 bits anyway, and
 	// logits of fewer bits tie.
 	InputBits, OutputBits int
@@ -60,16 +63,14 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// of is the width of a node's weights and activation.
-func (c *Config) of(n *ir.Node) Bits {
-	b := c.Bits
-	if l, ok := c.Layers[LayerName(n)]; ok {
-		if l.W != 0 {
-			b.W = l.W
-		}
-		if l.A != 0 {
-			b.A = l.A
-		}
+// of are the widths of a layer.
+func (c *Config) of(layer string) Bits {
+	b, l := c.Bits, c.Layers[layer]
+	if l.W != 0 {
+		b.W = l.W
+	}
+	if l.A != 0 {
+		b.A = l.A
 	}
 	return b
 }

@@ -124,7 +124,11 @@ func (q *quantizer) choose(v *ir.Value, bits int) (tensor.Elem, *ir.Quant, error
 	if math.IsNaN(lo) || math.IsNaN(hi) || math.IsInf(lo, 0) || math.IsInf(hi, 0) || lo > hi {
 		return tensor.Elem{}, nil, fmt.Errorf("%%%s: calibrated range %v to %v", v.Name, lo, hi)
 	}
-	e, t := q.c.activation(lo, hi, bits)
+	c := q.c
+	if v.Def != nil {
+		c = c.For(owner(v.Def, q.fuses, func(name string) bool { _, ok := c.Scalings[name]; return ok }))
+	}
+	e, t := c.activation(lo, hi, bits)
 	return e, t, nil
 }
 
@@ -164,7 +168,7 @@ func (q *quantizer) input(v *ir.Value, tail map[*ir.Node]bool) error {
 
 // node chooses the types of one node's constants and results; its inputs are already typed.
 func (q *quantizer) node(n *ir.Node) error {
-	bits := q.c.Widths(n, q.fuses)
+	bits := q.widths(n)
 	if op.Of(n.Op).Class == op.MAC {
 		if err := q.weights(n, bits.W); err != nil {
 			return err
@@ -209,14 +213,16 @@ func parameter(o ir.Op) bool {
 }
 
 // fuses reports whether v is read by a single Relu or Clip alone: FuseAct will merge the two.
-func (q *quantizer) fuses(v *ir.Value) bool {
-	if q.uses[v] != 1 || q.g.IsOutput(v) || v.Def == nil {
+func (q *quantizer) fuses(v *ir.Value) bool { return fuses(q.g, v, q.uses[v]) }
+
+func fuses(g *ir.Graph, v *ir.Value, uses int) bool {
+	if uses != 1 || g.IsOutput(v) || v.Def == nil {
 		return false
 	}
 	if c := op.Of(v.Def.Op).Class; c != op.MAC && c != op.Pointwise {
 		return false
 	}
-	_, _, ok := Activation(q.g.Users(v)[0].Op)
+	_, _, ok := Activation(g.Users(v)[0].Op)
 	return ok
 }
 
@@ -227,6 +233,6 @@ func (q *quantizer) constant(n *ir.Node, i, bits int) {
 	for _, x := range v.Const.F {
 		lo, hi = min(lo, float64(x)), max(hi, float64(x))
 	}
-	e, t := q.c.activation(lo, hi, max(bits, 8))
+	e, t := q.c.For(LayerName(n)).activation(lo, hi, max(bits, 8))
 	n.In[i] = &ir.Value{Name: q.names.New(v.Name + "_q"), Type: ir.Type{Elem: e, Shape: v.Type.Shape, Quant: t}, Const: t.Integers(e, v.Const)}
 }

@@ -52,7 +52,7 @@ func (q *quantizer) weights(n *ir.Node, bits int) error {
 		return fmt.Errorf("input %%%s is not quantized", n.In[0].Name)
 	}
 	if !w.Type.IsQuant() {
-		c := *q.c
+		c := *q.c.For(LayerName(n))
 		if o, ok := n.Op.(*op.ConvTranspose); ok && o.Group > 1 {
 			c.PerTensor = true // axis 1 has the channels of one group, so that no axis has those of the result
 		}
