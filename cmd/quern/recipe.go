@@ -19,6 +19,9 @@ type recipe struct {
 	limit    int
 	config   quant.Config
 	observer *calib.Method // nil: by width
+	method   string
+	stages   quant.Stages
+	seed     uint64
 }
 
 // recipeFlags are shared by the commands that quantize one model in many ways.
@@ -31,11 +34,15 @@ var recipeFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
 	&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
 	&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
-	readerFlag, dimFlag, jsonFlag,
+	methodFlag, seedFlag, readerFlag, dimFlag, jsonFlag,
 }
 
 func newRecipe(c *cli.Context) (*recipe, error) {
-	r := &recipe{calib: c.String("calib"), limit: c.Int("calib-limit")}
+	r := &recipe{calib: c.String("calib"), limit: c.Int("calib-limit"), method: c.String("method"), seed: c.Uint64("seed")}
+	var err error
+	if r.stages, err = quant.ParseStages(r.method); err != nil {
+		return nil, usageError{err}
+	}
 	r.config = quant.Config{InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
 		PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
 	if r.limit < 0 {
@@ -59,7 +66,10 @@ func newRecipe(c *cli.Context) (*recipe, error) {
 // String names all options, but for the calibration data.
 func (r *recipe) String() string {
 	c := &r.config
-	s := []string{"method fast"}
+	s := []string{"method " + r.method}
+	if r.seed != 0 {
+		s = append(s, fmt.Sprintf("seed %d", r.seed))
+	}
 	if r.observer != nil {
 		s = append(s, "observer "+r.observer.String())
 	}
@@ -82,27 +92,54 @@ func (r *recipe) String() string {
 	return strings.Join(s, ", ")
 }
 
-// open is the calibration data for a model.
-func (r *recipe) open(c *cli.Context, g *ir.Graph) (*data.Dataset, error) {
-	d, _, err := openData(c, r.calib, g)
+// open is a prepared float model with its calibration samples.
+func (r *recipe) open(c *cli.Context, g *ir.Graph) (*calibrated, error) {
+	d, p, err := openData(c, r.calib, g)
 	if err != nil {
 		return nil, err
 	}
-	return d.Spread(r.limit), nil
+	return r.with(g, d.Spread(r.limit), p), nil
 }
 
-// quantize makes a quantized copy of a model.
-func (r *recipe) quantize(ctx context.Context, m *calibrated, b quant.Bits, layers map[string]quant.Bits) (*ir.Graph, error) {
+func (r *recipe) with(g *ir.Graph, d *data.Dataset, p data.Preprocess) *calibrated {
+	m := &calibrated{float: g, equal: g, samples: d, p: p}
+	if r.stages.Has("equalize") {
+		m.equal = g.Clone()
+		quant.Equalize(m.equal)
+	}
+	return m
+}
+
+// calibrated is a float model with its calibration samples; statistics are gathered when they are needed first.
+type calibrated struct {
+	float   *ir.Graph // as it is
+	equal   *ir.Graph // what is quantized: equalized if the method does so
+	samples *data.Dataset
+	p       data.Preprocess
+	stats   *calib.Result
+}
+
+// quantize makes a quantized copy of a model. layers, unless nil, replaces the recipe's widths of single layers. Without optimal weights
+// are rounded to the nearest, whatever the method.
+func (r *recipe) quantize(ctx context.Context, m *calibrated, b quant.Bits, layers map[string]quant.Bits, optimal bool) (*ir.Graph, error) {
 	if m.stats == nil {
 		var err error
-		if m.stats, err = calibrate(ctx, m.float, m.samples, m.p); err != nil {
+		if m.stats, err = calibrate(ctx, m.equal, m.samples, m.p); err != nil {
 			return nil, err
 		}
 	}
-	q, c := m.float.Clone(), r.config
+	q, c := m.equal.Clone(), r.config
 	c.Bits = b
 	if layers != nil {
 		c.Layers = layers
 	}
-	return q, quantize(q, m.stats, c, r.observer)
+	if !optimal {
+		return q, quantize(q, m.stats, c, r.observer)
+	}
+	cal, err := calibration(ctx, q, m.samples, m.p, r.stages, r.seed)
+	if err != nil {
+		return nil, err
+	}
+	_, err = optimize(q, m.stats, c, r.observer, cal)
+	return q, err
 }

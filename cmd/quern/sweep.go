@@ -19,8 +19,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"quern/frontend/data"
-	"quern/ir"
-	"quern/passes/calib"
 	"quern/passes/quant"
 )
 
@@ -333,8 +331,8 @@ func (s *sweep) model(c *cli.Context, m *sweepModel, rows []*sweepRow, training 
 		return err
 	}
 	d = d.Head(limit)
-	base := &calibrated{float: g, p: p}
-	if base.samples, err = s.recipe.open(c, g); err != nil {
+	base, err := s.recipe.open(c, g)
+	if err != nil {
 		return err
 	}
 	key, prefix := dataDigest(d, p), digest([]byte(version), []byte(m.digest), []byte(s.recipe.String()), []byte(dataDigest(base.samples, p)))
@@ -378,12 +376,12 @@ func (s *sweep) model(c *cli.Context, m *sweepModel, rows []*sweepRow, training 
 func (s *sweep) measure(ctx context.Context, base *calibrated, r *sweepRow, b quant.Bits, d *data.Dataset, progress func(done, of int)) (*accuracy, error) {
 	g := base.float
 	if b.W > 0 {
-		q, err := s.recipe.quantize(ctx, base, b, nil)
+		q, err := s.recipe.quantize(ctx, base, b, nil, true)
 		if err != nil {
 			return nil, err
 		}
 		if r.Layers == nil {
-			if r.Layers, err = layerStats(ctx, base.float, q, base.samples.Head(layerSamples), base.p); err != nil {
+			if r.Layers, err = layerStats(ctx, base.equal, q, base.samples.Head(layerSamples), base.p); err != nil {
 				return nil, err
 			}
 			r.Hurting = hurting(r.Layers, 3)
@@ -395,12 +393,4 @@ func (s *sweep) measure(ctx context.Context, base *calibrated, r *sweepRow, b qu
 		return nil, err
 	}
 	return evaluate(ctx, be, d, base.p, progress)
-}
-
-// calibrated is a float model with its calibration samples; statistics are gathered when they are needed first.
-type calibrated struct {
-	float   *ir.Graph
-	samples *data.Dataset
-	p       data.Preprocess
-	stats   *calib.Result
 }

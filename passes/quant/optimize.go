@@ -134,7 +134,7 @@ func Optimize(g *ir.Graph, c *Config, cal *Calibration) (left []*ir.Node, err er
 		if err := wq.to(n); err != nil {
 			return nil, err
 		}
-		if err := l.optimize(c, cal, wf, wq, names); err != nil {
+		if err := l.optimize(c.For(LayerName(n)), cal, wf, wq, names); err != nil {
 			return nil, n.Wrap(err)
 		}
 	}
