@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"quern/backends/hls"
 	"quern/backends/sim"
@@ -78,7 +79,8 @@ func newProject(files []hls.File, values, vectors int) project {
 	return project{files, fmt.Sprintf("PASS: %d values in %d vectors\n", values, vectors), values}
 }
 
-// emit prints a program with vectors of the simulator. The simulator itself must agree with the definition on every buffer.
+// emit prints a program with vectors of the simulator. The simulator itself must agree with the definition on every buffer, and the text
+// with the rules of the tools.
 func emit(t testing.TB, p *hw.Program, in [][][]int64, o hls.Options) project {
 	t.Helper()
 	m, err := sim.New(p)
@@ -108,12 +110,24 @@ func emit(t testing.TB, p *hw.Program, in [][][]int64, o hls.Options) project {
 	if d.files, err = hls.Emit(p, o); err != nil {
 		t.Fatalf("%v\n%v", err, p)
 	}
+	if err := hls.Check(d.files); err != nil {
+		t.Fatalf("%v\n%v", err, p)
+	}
 	return newProject(d.files, d.n, len(in))
 }
 
-// runC compiles projects, all with one call of the compiler: the testbenches become functions of one program, called in order until one
-// fails. It returns what the program printed; err is from running it.
+// runC compiles projects and runs them. It returns what the program printed; err is from running it.
 func runC(t testing.TB, c compiler, ps []project) (string, error) {
+	t.Helper()
+	exe, _ := buildC(t, c, ps)
+	out, err := exec.Command(exe).CombinedOutput()
+	return string(out), err
+}
+
+// buildC compiles projects, all with one call of the compiler: the testbenches become functions of one program, called in order until
+// one fails. It returns the path of the program, which runs only one of them where its number is an argument, and the
+// compiler's user time.
+func buildC(t testing.TB, c compiler, ps []project) (exe string, user time.Duration) {
 	t.Helper()
 	dir := t.TempDir()
 	var all, body bytes.Buffer
@@ -137,10 +151,11 @@ func runC(t testing.TB, c compiler, ps []project) (string, error) {
 		for _, s := range append(own, "TB_VECTORS") {
 			fmt.Fprintf(&all, "#undef %s\n", s)
 		}
-		fmt.Fprintf(&body, "    if (p%d_main() != 0) return 1;\n", i)
+		fmt.Fprintf(&body, "    if ((only < 0 || only == %d) && p%d_main() != 0) return 1;\n", i, i)
 	}
-	fmt.Fprintf(&all, "int main(void)\n{\n%s    return 0;\n}\n", body.String())
-	src, exe := filepath.Join(dir, "all.c"), filepath.Join(dir, "all")
+	fmt.Fprintf(&all, "#include <stdlib.h>\nint main(int argc, char **argv)\n{\n    const int only = argc > 1 ? atoi(argv[1]) : -1;\n%s    return 0;\n}\n", body.String())
+	src := filepath.Join(dir, "all.c")
+	exe = filepath.Join(dir, "all")
 	if err := os.WriteFile(src, all.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -148,11 +163,11 @@ func runC(t testing.TB, c compiler, ps []project) (string, error) {
 	if strings.Contains(c.path, "++") {
 		args = append(args, "-x", "c++")
 	}
-	if out, err := exec.Command(c.path, append(args, src)...).CombinedOutput(); err != nil {
+	cmd := exec.Command(c.path, append(args, src)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", c.path, strings.Join(c.args, " "), err, out[:min(len(out), 4000)])
 	}
-	out, err := exec.Command(exe).CombinedOutput()
-	return string(out), err
+	return exe, cmd.ProcessState.UserTime()
 }
 
 // TestRandomPrograms: the C of random programs, through every compiler, computes the bits of the simulator and of the definition.

@@ -21,7 +21,13 @@ func randomFolds(r *rand.Rand, p *hw.Program) map[*hw.Kernel]stream.Fold {
 	folds := map[*hw.Kernel]stream.Fold{}
 	for _, k := range p.Kernels {
 		pe, simd := stream.PEs(k), stream.SIMDs(k)
-		folds[k] = stream.Fold{PE: pe[r.IntN(len(pe))], SIMD: simd[r.IntN(len(simd))], LUT: k.Dot != nil && r.IntN(2) == 0}
+		for {
+			f := stream.Fold{PE: pe[r.IntN(len(pe))], SIMD: simd[r.IntN(len(simd))], LUT: k.Dot != nil && r.IntN(2) == 0}
+			if f.Check(k) == nil { // not too many multipliers
+				folds[k] = f
+				break
+			}
+		}
 	}
 	return folds
 }
@@ -74,7 +80,7 @@ func TestStreamValues(t *testing.T) {
 // cxx finds g++ and clang++ with flags like those of compilers.
 func cxx(t testing.TB) []compiler {
 	t.Helper()
-	warn := strings.Fields("-std=c++11 -Wall -Wextra -Werror -Wshadow -pedantic -Wno-unknown-pragmas -fsanitize=undefined")
+	warn := strings.Fields("-std=c++11 -Wall -Wextra -Werror -Wconversion -Wshadow -pedantic -Wno-unknown-pragmas -fsanitize=undefined")
 	var found []compiler
 	for _, c := range []struct{ names, args string }{
 		{"g++", "-fsanitize-undefined-trap-on-error"},
@@ -87,7 +93,7 @@ func cxx(t testing.TB) []compiler {
 			}
 		}
 		if path != "" {
-			found = append(found, compiler{path, append(slices.Clone(warn), c.args), nil})
+			found = append(found, compiler{path, append(slices.Clone(warn), c.args), []string{"-O1"}})
 		} else if os.Getenv("QUERN_REQUIRE_CC") != "" {
 			t.Fatalf("QUERN_REQUIRE_CC is set and none of %s is there", c.names)
 		}

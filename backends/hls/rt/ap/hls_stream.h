@@ -7,6 +7,13 @@
 #include <deque>
 #include <string>
 
+/* QUERN_STEPS prints every reading and writing, so that the loops can be compared with the cycle model. */
+#ifdef QUERN_STEPS
+#define QUERN_STEP(c) std::printf("%c%s\n", c, name.c_str())
+#else
+#define QUERN_STEP(c) static_cast<void>(0)
+#endif
+
 namespace hls {
 
 template <class T> class stream {
@@ -26,9 +33,14 @@ public:
         }
     }
     bool empty() const { return words.empty(); }
-    void write(const T &x) { words.push_back(x); }
+    void write(const T &x)
+    {
+        QUERN_STEP('>');
+        words.push_back(x);
+    }
     T read()
     {
+        QUERN_STEP('<');
         if (words.empty()) {
             std::printf("FAIL: read from %s, which is empty\n", name.c_str());
             std::exit(1);
