@@ -33,7 +33,7 @@ func quantized(t testing.TB, g *ir.Graph, in [][]*tensor.T, c quant.Config) (*ir
 	}
 	c.Range = calibrated(t, g, in)
 	p := integers(t, g, c)
-	throughFiles(t, g, p)
+	throughFiles(t, g, p, c.Whole)
 	return g, p
 }
 
@@ -67,7 +67,7 @@ func integers(t testing.TB, g *ir.Graph, c quant.Config) *hw.Program {
 	if err := passes.Run(g, nil, "fuse-act", "dce"); err != nil {
 		t.Fatal(err)
 	}
-	low, err := lower.Lower(g, lower.Options{})
+	low, err := lower.Lower(g, lower.Options{Whole: c.Whole})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestRandomGraphs(t *testing.T) {
 		g := irtest.RandomGraph(r, irtest.GraphOptions{Partial: true})
 		in := irtest.RandomInputs(r, g, 3)
 		c := quant.Config{Bits: quant.Bits{W: 2 + r.IntN(15), A: 2 + r.IntN(15)}, PerTensor: r.IntN(4) == 0, Pow2: r.IntN(4) == 0, Symmetric: r.IntN(4) == 0,
-			InputBits: 2 + r.IntN(15), OutputBits: 2 + r.IntN(15)}
+			InputBits: 2 + r.IntN(15), OutputBits: 2 + r.IntN(15), Whole: true}
 		if c.A > 12 { // tables over more bits make large files
 			c.A = 12
 		}
