@@ -34,6 +34,7 @@ var compileCommand = &cli.Command{
 		&cli.StringFlag{Name: "data", Usage: "samples for the testbench", DefaultText: "pseudo-random inputs"},
 		&cli.IntFlag{Name: "vectors", Value: 4, Usage: "number of test vectors"},
 		&cli.BoolFlag{Name: "csim", Usage: "build the testbench with $CC or cc ($CXX or c++ for style stream) and run it"},
+		&cli.BoolFlag{Name: "check", Usage: "check the text against the rules of the HLS tools"},
 		readerFlag, dimFlag, jsonFlag,
 	}, streamFlags, preprocessFlags),
 	Action: compile,
@@ -51,6 +52,7 @@ type compileReport struct {
 	Vectors int           `json:"vectors"`
 	Host    string        `json:"host,omitempty"`
 	Stream  *streamReport `json:"stream,omitempty"`
+	Check   string        `json:"check,omitempty"`
 	CSim    string        `json:"csim,omitempty"`
 }
 
@@ -124,6 +126,12 @@ func compile(c *cli.Context) error {
 		}
 		r.Host = strings.Join(ops, ", ")
 	}
+	if c.Bool("check") {
+		if err := hls.Check(files); err != nil {
+			return fmt.Errorf("%s breaks rules of the HLS tools:\n%w", r.Output, err)
+		}
+		r.Check = "no violation"
+	}
 	if c.Bool("csim") {
 		if r.CSim, err = csim(r.Output, style == "stream"); err != nil {
 			return err
@@ -139,6 +147,9 @@ func (r compileReport) text(w io.Writer) {
 	}
 	if r.Stream != nil {
 		r.Stream.text(w)
+	}
+	if r.Check != "" {
+		fmt.Fprintf(w, "  check: %s\n", r.Check)
 	}
 	if r.CSim != "" {
 		fmt.Fprintf(w, "  csim: %s\n", r.CSim)
