@@ -113,4 +113,11 @@ func TestSchema(t *testing.T) {
 	if f.defaults.weights != 4 || f.input != 8 || len(f.layers) != 1 || f.layers[0].name != "/0/Conv" || !f.layers[0].scale.PerTensor || len(f.searchW) != 5 {
 		t.Errorf("read as %+v", f)
 	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(readme), "    "+strings.ReplaceAll(strings.TrimSpace(configSchema), "\n", "\n    ")+"\n") {
+		t.Error("README.md does not have configSchema as it is")
+	}
 }
