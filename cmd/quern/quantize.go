@@ -154,7 +154,7 @@ var quantizeCommand = &cli.Command{
 }
 
 var (
-	methodFlag = &cli.StringFlag{Name: "method", Value: "fast", Usage: "fast or best; stages of it are added with ,+STAGE and left out with ,-STAGE: " + stageNames()}
+	methodFlag = &cli.StringFlag{Name: "method", Value: "fast", Usage: "nearest, fast or best; stages of it are added with ,+STAGE and left out with ,-STAGE: " + stageNames()}
 	seedFlag   = &cli.Uint64Flag{Name: "seed", Usage: "of the choice of pixels that the stages look at"}
 )
 

@@ -114,11 +114,14 @@ type moments struct {
 const blockColumns = 512
 
 // gather sums the moments over the samples. Memory is bounded by the block, and each block is multiplied on all cores; sums over blocks are in
-// float64 and in the order of the samples, so the result is the same each time.
-func (l *layer) gather(samples int, at func(i int) (xf, xq *tensor.T), out []int, per int, seed uint64) ([]*moments, error) {
+// float64 and in the order of the samples, so the result is the same each time. Without second, h and c stay empty.
+func (l *layer) gather(samples int, at func(i int) (xf, xq *tensor.T), out []int, per int, seed uint64, second bool) ([]*moments, error) {
 	ms := make([]*moments, l.groups)
 	for g := range ms {
-		ms[g] = &moments{x: make([]float64, l.k), y: make([]float64, l.rows), h: make([]float64, l.k*l.k), c: make([]float64, l.rows*l.k)}
+		ms[g] = &moments{x: make([]float64, l.k), y: make([]float64, l.rows)}
+		if second {
+			ms[g].h, ms[g].c = make([]float64, l.k*l.k), make([]float64, l.rows*l.k)
+		}
 	}
 	all := l.groups * l.k
 	step := max(1, blockColumns/per)
@@ -163,10 +166,6 @@ func (l *layer) add(m *moments, g, n int, xf, xq blas32.General) {
 	w := l.w[g*l.rows*l.k:][:l.rows*l.k]
 	y := view(n, l.rows, l.rows, make([]float32, n*l.rows))
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, xf, view(l.rows, l.k, l.k, w), 0, y)
-	h := view(l.k, l.k, l.k, make([]float32, l.k*l.k))
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, xq, xq, 0, h)
-	c := view(l.rows, l.k, l.k, make([]float32, l.rows*l.k))
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, y, xq, 0, c)
 	m.n += n
 	for i := range n {
 		for j := range l.k {
@@ -176,6 +175,13 @@ func (l *layer) add(m *moments, g, n int, xf, xq blas32.General) {
 			m.y[j] += float64(y.Data[i*l.rows+j])
 		}
 	}
+	if m.h == nil {
+		return
+	}
+	h := view(l.k, l.k, l.k, make([]float32, l.k*l.k))
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, xq, xq, 0, h)
+	c := view(l.rows, l.k, l.k, make([]float32, l.rows*l.k))
+	blas32.Gemm(blas.Trans, blas.NoTrans, 1, y, xq, 0, c)
 	for i, v := range h.Data {
 		m.h[i] += float64(v)
 	}

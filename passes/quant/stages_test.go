@@ -229,7 +229,7 @@ func TestMoments(t *testing.T) {
 				}
 			}
 			pixels := tensor.Numel(y[0].Shape[min(2, len(y[0].Shape)):])
-			ms, err := l.gather(len(x), func(i int) (a, b *tensor.T) { return x[i], x[i] }, y[0].Shape[min(2, len(y[0].Shape)):], pixels, 1)
+			ms, err := l.gather(len(x), func(i int) (a, b *tensor.T) { return x[i], x[i] }, y[0].Shape[min(2, len(y[0].Shape)):], pixels, 1, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +279,7 @@ func correlated(r *rand.Rand, rows, k int) (*moments, []float32) {
 		}
 		xf, xq = append(xf, f), append(xq, q)
 	}
-	ms, err := l.gather(len(xf), func(i int) (f, q *tensor.T) { return xf[i], xq[i] }, nil, 1, 0)
+	ms, err := l.gather(len(xf), func(i int) (f, q *tensor.T) { return xf[i], xq[i] }, nil, 1, 0, true)
 	if err != nil {
 		panic(err)
 	}
@@ -467,8 +467,8 @@ func TestWalk(t *testing.T) {
 func TestStages(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"best,-gptq,-equalize", "target scales descent refit bias"},
-		{"fast,+scales,+bias", "scales bias"},
-		{"good", `want fast or best`},
+		{"nearest,+scales,+bias", "scales bias"},
+		{"good", `want nearest or fast or best`},
 		{"best,gptq", `"gptq": want + or - and one of equalize`},
 		{"best,-all", `"-all": want + or -`},
 	} {
