@@ -37,9 +37,9 @@ func (e *emitter) quantizeH() []byte {
 	w.raw("#endif")
 	for i, b := range e.p.Inputs {
 		w.raw("")
-		w.line("/* Input %s: reals in the model's shape %v, row major, without the batch; integers in the order of the hardware, %s. Returns 0, or 1 if a",
+		w.line("/* Input %s: reals in the model's shape %v, row major, without the batch; integers in the order of the hardware, %s.",
 			comment(b.Port.Name), b.Port.Shape, dims(b.Shape))
-		w.line(" * real is no number; its integer is the least then. */")
+		w.line(" * Returns 0, or 1 if a real is no number; its integer is the least then. */")
 		w.raw("%s;", e.quantizeSignature(i))
 	}
 	for i, b := range e.p.Outputs {
@@ -99,7 +99,7 @@ func (e *emitter) quantizeC() []byte {
 			up = fmt.Sprintf(up, top)
 		}
 		w.raw("")
-		w.line("static double %s_%v(double v)", top, r)
+		w.line("static double %s_round_%v(double v)", top, r)
 		w.line("{")
 		w.depth++
 		w.line("const double f = %s_floor(v);", top)
@@ -144,10 +144,10 @@ func (e *emitter) quantizeBody(w *writer, i int, b *hw.Buffer) {
 	w.line("double v = (double)real[%v] / %s;", modelIndex(b.Port), double(q.Scale[0]))
 	w.line("%v *to = &integers[%v];", t, portIndex(b.Port))
 	if snaps(q.Round) {
-		w.line("const double near = %s_%v(v), off = v > near ? v - near : near - v;", e.o.Top, ir.HalfEven)
+		w.line("const double near = %s_round_%v(v), off = v > near ? v - near : near - v;", e.o.Top, ir.HalfEven)
 		w.line("if (off <= (near < 0 ? -near : near) * %s) v = near;", double(0x1p-23))
 	}
-	w.line("v = %s_%v(v) + %s;", e.o.Top, q.Round, double(float64(q.Zero[0])))
+	w.line("v = %s_round_%v(v) + %s;", e.o.Top, q.Round, double(float64(q.Zero[0])))
 	w.open("if (v >= %s)", double(float64(q.Max)))
 	w.line("*to = %s;", literal(q.Max))
 	w.depth--
@@ -165,7 +165,8 @@ func (e *emitter) quantizeBody(w *writer, i int, b *hw.Buffer) {
 // elements opens loops over the axes of a port's tensor in the model.
 func (w *writer) elements(p *hw.Port) (loops int) {
 	for i, n := range p.Shape {
-		w.open("for (int %s = 0; %s < %d; %s++)", axis(i), axis(i), n, axis(i))
+		a := axis(i)
+		w.open("for (int %s = 0; %s < %d; %s++)", a, a, n, a)
 	}
 	return len(p.Shape)
 }

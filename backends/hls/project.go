@@ -30,11 +30,14 @@ func (e *emitter) makefile(l *language) []byte {
 		header, define = " layers.h", " -DQUERN_TRACE"
 		text = "# QUERN_TRACE makes it compare the result of every layer, so that the first wrong one is named.\n"
 	}
+	cc := ""
+	if l.compiler != "CC" {
+		cc = "CC ?= cc\n"
+	}
 	return fmt.Appendf(nil, `# make csim: builds the testbench with any %[2]s compiler and runs it; make %[5]s=%[8]s csim with another one.
 %[14]s%[10]s%[5]s ?= %[7]s
 %[6]s ?= -std=%[3]s -O2 -Wall -Wextra -Werror%[9]s -Wno-unknown-pragmas
-CC ?= cc
-HOSTFLAGS ?= -std=c99 -O2 -Wall -Wextra -Werror -Wconversion
+%[16]sHOSTFLAGS ?= -std=c99 -O2 -Wall -Wextra -Werror -Wconversion
 
 .PHONY: csim host clean
 csim: tb
@@ -49,7 +52,7 @@ quantize_input.o: quantize_input.c quantize_input.h
 
 clean:
 	rm -f tb quantize_input.o
-`, e.o.Top, l.name, l.std, l.ext, l.compiler, l.flags, l.program, l.other, l.warn, l.includeText, l.include, l.headers, header, text, define)
+`, e.o.Top, l.name, l.std, l.ext, l.compiler, l.flags, l.program, l.other, l.warn, l.includeText, l.include, l.headers, header, text, define, cc)
 }
 
 // tool is what differs between the scripts of the two tools.

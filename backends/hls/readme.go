@@ -29,14 +29,14 @@ func (e *emitter) readme(d *design) []byte {
 	}
 	p("## Interface\n")
 	d.about(p)
-	p("`quantize_input.c` has the host's side in C: %s_quantize_* makes the integers of an input out of the model's reals, layout", e.o.Top)
-	p("included, and %s_dequantize_* the reals of an output.\n", e.o.Top)
 	for i, f := range e.p.Inputs {
 		e.portText(p, "Input", e.in[i], f, d)
 	}
 	for i, f := range e.p.Outputs {
 		e.portText(p, "Output", e.out[i], f, d)
 	}
+	p("`quantize_input.c` has the host's side in C: `%s_quantize_*` makes the integers of an input out of the model's reals, layout", e.o.Top)
+	p("included, and `%s_dequantize_*` the reals of an output.\n", e.o.Top)
 	d.layers(p)
 	return []byte(b.String())
 }

@@ -49,9 +49,12 @@ func (s *streamer) portStage(b *hw.Buffer) *stream.Stage {
 func (s *streamer) portType(b *hw.Buffer) (string, []string) {
 	st := s.portStage(b)
 	lanes := b.Len() / st.Iterations()
+	place := ""
+	if lanes > 1 {
+		place = fmt.Sprintf(": element i of the sample is in word i / %d, from bit %d * (i %% %d) on", lanes, b.Range.Bits(), lanes)
+	}
 	return fmt.Sprintf("AXI4-Stream, TDATA of %d bits", axisBits(st)),
-		[]string{fmt.Sprintf("%d words of %d x %d bits (%v): element i of the sample is in word i / %d, bits %d * (i %% %d) and up.",
-			st.Iterations(), lanes, b.Range.Bits(), b.Range, lanes, b.Range.Bits(), lanes)}
+		[]string{fmt.Sprintf("%d words of %d x %d bits (%v)%s.", st.Iterations(), lanes, b.Range.Bits(), b.Range, place)}
 }
 
 // layers is the table of stages with their estimates, and that of FIFOs.
@@ -105,7 +108,7 @@ func (s *streamer) layers(p printf) {
 	for _, c := range s.d.Channels {
 		p("| %s | %s | %s | %d x %v | %d | %d |", s.chs[c], s.fns[c.From], s.fns[c.To], c.Lanes, c.Range, c.Words, c.Depth)
 	}
-	p("\n%d bits in all. The depths are the most words that cycle simulation found in each; with less than that a branch may stand still.", bits)
+	p("\n%d bits in all. The depths are the most words that cycle simulation found in each; with fewer words a branch may stand still or wait.", bits)
 }
 
 // describe adds to the manifest what belongs to a stream design.
