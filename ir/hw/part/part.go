@@ -102,6 +102,18 @@ var Table = []Part{
 	{"xcu280", Resources{1303680, 2607360, 9024, 4032, 960}, E2},
 }
 
+// is reports whether a part number that goes on like that behind the name is of the device: xczu2 is neither xczu28dr nor xczu2tcg, but
+// xczu2cg and xczu2eg.
+func (p *Part) is(rest string) bool {
+	if rest == "" {
+		return true
+	}
+	if last := p.Name[len(p.Name)-1]; strings.HasPrefix(p.Name, "xczu") && last >= '0' && last <= '9' {
+		return strings.HasPrefix(rest, "cg") || strings.HasPrefix(rest, "eg") || strings.HasPrefix(rest, "ev")
+	}
+	return rest[0] < '0' || rest[0] > '9'
+}
+
 // Find is the device of a part number such as xc7z020clg400-1.
 func Find(number string) (*Part, error) {
 	n := strings.ToLower(number)
@@ -112,11 +124,8 @@ func Find(number string) (*Part, error) {
 			best = p
 		}
 	}
-	// xczu2 is not xczu28dr, xczu29dr or xczu21dr: a digit behind the name is another device.
-	if best != nil {
-		if rest := n[len(best.Name):]; rest == "" || rest[0] < '0' || rest[0] > '9' {
-			return best, nil
-		}
+	if best != nil && best.is(n[len(best.Name):]) {
+		return best, nil
 	}
 	var names []string
 	for _, p := range Table {

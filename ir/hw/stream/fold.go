@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"quern/ir/hw"
+	"quern/ir/hw/part"
 )
 
 // Geometry is that of a Dot or Window kernel.
@@ -223,6 +224,23 @@ func Sketch(k *hw.Kernel, f Fold) []*Stage {
 	last := units[len(units)-1]
 	last.Out = []*Channel{{Buffer: k.Out, Range: k.Out.Range, Lanes: f.PE, Words: k.Out.Len() / f.PE, Depth: MinDepth}}
 	return units
+}
+
+// ConversionResources is an estimate of the stages that Conversion counts, for elements of so many bits.
+func ConversionResources(width, a, b int) part.Resources {
+	r := part.Resources{}
+	stage := func(k Kind, from, to int) {
+		s := &Stage{Kind: k, In: []*Channel{{Lanes: from, Range: hw.Interval{Hi: 1<<width - 1}}}, Out: []*Channel{{Lanes: to, Range: hw.Interval{Hi: 1<<width - 1}}}}
+		r = r.Add(s.Resources(part.E1)) // without multipliers
+	}
+	g := gcd(a, b)
+	if g < a {
+		stage(Split, a, g)
+	}
+	if g < b {
+		stage(Join, g, b)
+	}
+	return r
 }
 
 // Conversion is the number of iterations of the stages that turn n elements in words of a into words of b; 0 where none is needed.
