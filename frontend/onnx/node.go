@@ -81,8 +81,7 @@ func init() { // these functions lead back to the table
 	quant := map[string]func(*node){
 		"Quant": quantNode, "IntQuant": quantNode, "BipolarQuant": bipolarNode, "Trunc": truncNode,
 		"FloatQuant":     refused("it rounds to small floats; want Quant nodes, which make integers"),
-		"MultiThreshold": refused("want the model as it was before FINN made thresholds of its Quant nodes"),
-		"QuantAvgPool2d": refused("want AveragePool and Trunc, of which FINN makes it"),
+		"MultiThreshold": multiThresholdNode, "QuantAvgPool2d": quantAvgPool2dNode,
 	}
 	last := map[string]func(*node){"Conv": channelsLastNode, "MaxPool": channelsLastNode, "BatchNormalization": channelsLastNode}
 	builders = map[string]map[string]func(*node){

@@ -102,6 +102,8 @@ var Table = []Def{
 	{"Mish", "", []int{18, 22}, 1, 1, "x * tanh(softplus(x))", TableFunc, func() Op { return &Mish{} }},
 	{"Mod", "", []int{10, 13}, 2, 2, "remainder, elementwise with broadcasting", None, func() Op { return &Mod{} }},
 	{"Mul", "", []int{1, 6, 7, 13, 14}, 2, 2, "product, elementwise with broadcasting", Pointwise, func() Op { return &Mul{} }},
+	{"MultiThreshold", "quern", nil, 2, 2, "how many thresholds of the channel each element reaches, scaled and shifted", Pointwise,
+		func() Op { return &MultiThreshold{Scale: 1, Axis: 1} }},
 	{"Neg", "", []int{1, 6, 13}, 1, 1, "-x", TableFunc, func() Op { return &Neg{} }},
 	{"Not", "", []int{1}, 1, 1, "false becomes true, true false", None, func() Op { return &Not{} }},
 	{"OneHot", "", []int{9, 11}, 3, 3, "a new axis with a mark at each index", None, func() Op { return &OneHot{Axis: -1} }},

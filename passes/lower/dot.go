@@ -2,6 +2,8 @@ package lower
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"quern/ir"
 	"quern/ir/hw"
@@ -179,8 +181,9 @@ func (l *lowerer) dotTo(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w 
 	for i, x := range w.I {
 		d.Weights[i] = int32(x)
 	}
+	var part []float64
 	if len(n.In) > 2 && n.In[2] != nil {
-		if err := bias(d.Bias, n.In[2], wq, sx); err != nil {
+		if part, err = bias(d.Bias, n.In[2], wq, sx); err != nil {
 			return err
 		}
 	}
@@ -206,18 +209,64 @@ func (l *lowerer) dotTo(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w 
 		if err != nil {
 			return err
 		}
-		if _, err := l.requant(p, 0, all.Bits(), scale, hw.ByChannel, q); err != nil {
+		if err := l.requantBias(p, all.Bits(), scale, part, q); err != nil {
 			return err
 		}
+	} else if part != nil {
+		l.parts[v] = part
 	}
 	shape, _ := layout(v.Type.Shape)
 	return l.kernel(n, &hw.Kernel{Kind: hw.KDot, In: []*hw.Buffer{in}, Dot: d, Prog: p}, v, shape)
 }
 
-// bias fills in the bias at the accumulator's scale. A float bias, or one with another scale, is rounded to it.
-func bias(dst []int64, b *ir.Value, w *ir.Quant, sx float64) error {
+// coarse is the part of an output step that the rounding of a bias to the accumulator's scale may move a result by.
+const coarse = 1.0 / 16
+
+// requantBias is requant of the accumulator. Where that has a scale so coarse that the rounding of the bias would show, as in layers of few bits
+// behind a normalization, what is missing of the bias is added after the multiplication.
+func (l *lowerer) requantBias(p *hw.Prog, accBits int, scale, part []float64, q *ir.Quant) error {
+	so, _ := q.At(0)
+	shows := false
+	for c, f := range part {
+		shows = shows || math.Abs(f*scale[c%len(scale)]/so) > coarse
+	}
+	if !shows {
+		_, err := l.requant(p, 0, accBits, scale, hw.ByChannel, q)
+		return err
+	}
+	const fine = 8 // bits that a power of two gets for the fraction
+	bits, err := l.multiplierBits(q, accBits+fine)
+	if err != nil {
+		return err
+	}
+	ratio := make([]float64, len(scale))
+	for i, s := range scale {
+		ratio[i] = s / so
+	}
+	m := newMultiplier(ratio, bits, (hw.Interval{Lo: q.Min, Hi: q.Max}).Bits(), hw.ByChannel)
+	if t := m.T.Bounds().Hi; m.M.Bounds().Hi < 1<<fine && t+fine <= 61 {
+		m.M, m.T = hw.Vec{V: slices.Clone(m.M.V)}, hw.Vec{V: slices.Clone(m.T.V)}
+		for i := range m.M.V {
+			m.M.V[i] <<= fine
+		}
+		for i := range m.T.V {
+			m.T.V[i] += fine
+		}
+	}
+	add := make([]int64, len(part))
+	for c, f := range part {
+		add[c] = int64(math.RoundToEven(f * float64(m.M.At(c, 0))))
+	}
+	v := p.OpI(hw.AddI, p.OpI(hw.MulI, 0, m.M), hw.PerChannel(add))
+	finish(p, v, m.T, q)
+	return nil
+}
+
+// bias fills in the bias at the accumulator's scale. A float bias, or one with another scale, is rounded to it; what is missing then, in steps
+// of the accumulator, is the result.
+func bias(dst []int64, b *ir.Value, w *ir.Quant, sx float64) ([]float64, error) {
 	if b.Const == nil {
-		return fmt.Errorf("bias %%%s is not constant", b.Name)
+		return nil, fmt.Errorf("bias %%%s is not constant", b.Name)
 	}
 	q := b.Type.Quant
 	if q != nil && sameScales(q, w, sx) {
@@ -225,17 +274,23 @@ func bias(dst []int64, b *ir.Value, w *ir.Quant, sx float64) error {
 			_, z := q.At(i)
 			dst[i] = b.Const.I[i] - z
 		}
-		return nil
+		return nil, nil
 	}
 	real := b
 	if q != nil {
 		real = &ir.Value{Name: b.Name, Type: b.Type.Real(), Const: q.Reals(b.Const)}
 	}
 	v, err := quant.Bias(real, w, sx, b.Name)
-	if err == nil {
-		copy(dst, v.Const.I)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	copy(dst, v.Const.I)
+	part := make([]float64, len(dst))
+	for i, k := range dst {
+		s, _ := w.At(i)
+		part[i] = real.Const.Float(i)/(s*sx) - float64(k)
+	}
+	return part, nil
 }
 
 // sameScales reports whether a bias has the accumulator's scales, up to the rounding of float32.

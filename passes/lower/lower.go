@@ -53,7 +53,7 @@ func Lower(g *ir.Graph, o Options) (*Lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lowerer{g: g, opt: o, bufs: map[*ir.Value]*hw.Buffer{}, names: map[string]bool{}, uses: g.UseCounts(),
+	l := &lowerer{g: g, opt: o, bufs: map[*ir.Value]*hw.Buffer{}, names: map[string]bool{}, uses: g.UseCounts(), parts: map[*ir.Value][]float64{},
 		prog: &hw.Program{Name: ident(g.Name)}}
 	l.flattened = l.findFlattened()
 	tail, err := l.split()
@@ -99,7 +99,8 @@ type lowerer struct {
 	bufs      map[*ir.Value]*hw.Buffer
 	names     map[string]bool
 	uses      map[*ir.Value]int
-	flattened map[*ir.Node]bool // merged into the Gemm that reads it
+	flattened map[*ir.Node]bool       // merged into the Gemm that reads it
+	parts     map[*ir.Value][]float64 // accumulators: what of the bias of each channel is no whole step
 }
 
 // split is the host's tail (quant.Tail). A layer there is an error: its work would silently run on the host.

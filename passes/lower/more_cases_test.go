@@ -50,6 +50,17 @@ func moreCases() []ruleCase {
 	} {
 		add(false, k)
 	}
+	for _, k := range []struct {
+		o  *op.MultiThreshold
+		in []operand
+	}{
+		{&op.MultiThreshold{Scale: 0.5, Bias: -1, Axis: 1}, []operand{x(img...), c(3, 5)}},
+		{&op.MultiThreshold{Scale: 2, Bias: 0.25, Axis: 1}, []operand{x(img...), c(1, 20)}},
+		{&op.MultiThreshold{Scale: 1, Axis: -1}, []operand{x(img...), c(4, 9)}},
+		{&op.MultiThreshold{Scale: -1, Axis: 1}, []operand{x(1, 5), c(5, 1)}},
+	} {
+		add(false, ruleCase{op: k.o, in: k.in, ref: thresholds(k.o)})
+	}
 	average := func(x []float64) float64 { return sum(x) / float64(len(x)) }
 	quotient := elementwise(func(a, b float64) float64 {
 		if a == 0 {

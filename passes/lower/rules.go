@@ -91,6 +91,7 @@ var Rules = map[string]Rule{
 	"Mish":              tableRule,
 	"Gelu":              tableRule,
 	"Pow":               tableRule,
+	"MultiThreshold":    multiThresholdRule,
 }
 
 // RuleNames are the operators with a rule, sorted.
