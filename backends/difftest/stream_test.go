@@ -106,8 +106,9 @@ func cxx(t testing.TB) []compiler {
 
 // TestStreamPrograms: the streaming C++ of random programs under random folds has the bits of the simulator.
 func TestStreamPrograms(t *testing.T) {
+	t.Parallel()
 	cs := cxx(t)
-	n, batch := 40, 20
+	n, batch := 20, 20
 	if os.Getenv("QUERN_LONG") != "" {
 		n = 240
 	}

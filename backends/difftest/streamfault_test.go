@@ -16,6 +16,7 @@ import (
 // TestStreamFaults changes the streaming C++ in ways that a back end could be wrong, one at a time: csim must exit with an error that
 // says what is wrong, be it a value, the order of words, their number or TLAST.
 func TestStreamFaults(t *testing.T) {
+	t.Parallel()
 	c := cxx(t)[0]
 	c.args = []string{"-std=c++11", "-w"} // a fault may also cause warnings
 	p := faultNet(t)

@@ -105,6 +105,7 @@ func foldedNetwork(t testing.TB, path string, bits int, in [][]*tensor.T, device
 // TestStreamNetworks: trained networks on images, folded for a part. With QUERN_LONG there is ConvNet beside LeNet, and QUERN_MODELS
 // names a folder with cifar10_resnet8_mlperf.onnx and mlperf_vww96_mobilenet.onnx of MLPerf Tiny, which are left out without it.
 func TestStreamNetworks(t *testing.T) {
+	t.Parallel()
 	cs := cxx(t)
 	type network struct {
 		path, part string

@@ -24,6 +24,7 @@ var (
 // TestStreamSteps: in every iteration the emitted loops read and write the channels that stream.Stage.Cursor says, which is what the cycle
 // model counts clock cycles and finds FIFO depths by. The text is compiled as it is, but for a line that prints the iteration.
 func TestStreamSteps(t *testing.T) {
+	t.Parallel()
 	c := cxx(t)[0]
 	c.args = []string{"-std=c++11", "-w", "-DQUERN_STEPS"}
 	const n = 16
