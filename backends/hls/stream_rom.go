@@ -64,14 +64,10 @@ func (w *writer) partitioned(r *rom, dim int) {
 	}
 }
 
-// romDepth is the number of words up to which a memory is made of LUTs: 64 words of one bit fit one LUT6, and a block RAM holds 512 words
-// of 36 bits (UG474, UG473).
-const romDepth = 128
-
 // romStorage says what a memory is made of.
 func (w *writer) romStorage(r *rom) {
 	impl, core := "bram", "ROM_1P_BRAM"
-	if r.dims[len(r.dims)-1] <= romDepth {
+	if r.dims[len(r.dims)-1] <= stream.LUTDepth {
 		impl, core = "lutram", "ROM_1P_LUTRAM"
 	}
 	w.raw("#ifdef __VITIS_HLS__")

@@ -2,7 +2,6 @@ package hls
 
 import (
 	"fmt"
-	"slices"
 
 	"quern/ir/hw"
 	"quern/ir/hw/stream"
@@ -95,7 +94,7 @@ func (s *streamer) products(w *writer, st *stream.Stage, wt, bt *rom, sf, tile, 
 	}
 	x := fmt.Sprintf("q_get<%s, %d>(v, %s)", apType(in), in.Bits(), q)
 	if pack == 1 {
-		w.line("const %s t = %s * %s;", product(weight, in), x, get(0))
+		w.line("const %s t = %s * %s;", apType(stream.Product(weight, in)), x, get(0))
 		w.multiplier("t", f.LUT)
 		w.line("a0 += t;")
 	} else {
@@ -118,12 +117,6 @@ func (s *streamer) products(w *writer, st *stream.Stage, wt, bt *rom, sf, tile, 
 		w.line("acc[%s] = a%d;", lane(i), i)
 	}
 	w.close(n)
-}
-
-// product is the type of a weight times an element.
-func product(w, x hw.Interval) string {
-	ends := []int64{w.Lo * x.Lo, w.Lo * x.Hi, w.Hi * x.Lo, w.Hi * x.Hi}
-	return apType(hw.Interval{Lo: slices.Min(ends), Hi: slices.Max(ends)})
 }
 
 // multiplier says what the product that a variable holds is made of.
@@ -177,7 +170,7 @@ func (s *streamer) lane(w *writer, st *stream.Stage) {
 	if wt != nil {
 		start = fmt.Sprintf("%s(%s[%s][%v])", acc, bt.name, p, block)
 		w.line("%s a = %s;", acc, ifElse(tap.is(0), start, fmt.Sprintf("acc[%s]", p)))
-		w.line("const %s t = u * %s[%s][%v];", product(k.Dot.WeightRange(), in.Range), wt.name, p, tile)
+		w.line("const %s t = u * %s[%s][%v];", apType(stream.Product(k.Dot.WeightRange(), in.Range)), wt.name, p, tile)
 		w.multiplier("t", f.LUT)
 		w.line("acc[%s] = a + t;", p)
 	} else {

@@ -92,12 +92,13 @@ func (s *search) prepare() error {
 				return err
 			}
 		}
+		sketch := stream.Sketcher(k)
 		for _, pe := range stream.PEs(k) {
 			for _, simd := range stream.SIMDs(k) {
 				for _, lut := range []bool{false, true} {
 					f := stream.Fold{PE: pe, SIMD: simd, LUT: lut}
 					if (!isFixed || f == fixed) && f.Check(k) == nil {
-						all = s.append(all, k, f)
+						all = s.append(all, f, sketch(f))
 					}
 				}
 			}
@@ -128,12 +129,11 @@ func (s *search) prepare() error {
 }
 
 // append adds a choice, unless the kernel becomes no stage.
-func (s *search) append(all []choice, k *hw.Kernel, f stream.Fold) []choice {
-	c := choice{fold: f}
-	units := stream.Sketch(k, f)
+func (s *search) append(all []choice, f stream.Fold, units []*stream.Stage) []choice {
 	if units == nil {
 		return all
 	}
+	c := choice{fold: f}
 	for _, u := range units {
 		c.iterations = max(c.iterations, u.Iterations())
 		c.res = c.res.Add(u.Resources(s.o.Part.Slice))

@@ -19,7 +19,7 @@ func Build(p *hw.Program, folds map[*hw.Kernel]Fold) (*Design, error) {
 	lanes := map[*hw.Buffer]int{} // of the first reader, for the input ports
 	need := func(v *hw.Buffer, n int) {
 		v = b.resolve(v)
-		b.readers(v)
+		b.count[v]++
 		if lanes[v] == 0 {
 			lanes[v] = n
 		}
@@ -129,8 +129,6 @@ func (b *builder) resolve(v *hw.Buffer) *hw.Buffer {
 	}
 	return v
 }
-
-func (b *builder) readers(v *hw.Buffer) { b.count[v]++ }
 
 // InLanes is the number of elements of a word that a kernel reads.
 func InLanes(k *hw.Kernel, f Fold) int {

@@ -23,7 +23,7 @@ func (s *Stage) Cursor() Cursor {
 		n := s.Out[0].Lanes / s.In[0].Lanes
 		return &every{period: n, at: n - 1, on: Step{1, 1}, off: Step{1, 0}}
 	case Slide:
-		return newSlider(s)
+		return NewSlider(s.Kernel, s.Fold)
 	case MVU:
 		d := s.Kernel.Dot
 		return &mvu{sf: d.KH * d.KW * d.C / d.Groups / s.Fold.SIMD, nf: d.OC / d.Groups / s.Fold.PE}

@@ -128,8 +128,7 @@ func (s *Stage) Pack() (n, shift int) {
 // Packing is Pack for weights and activations of given ranges and a number of output channels side by side.
 func Packing(w, x hw.Interval, pe int) (n, shift int) {
 	bits := func(r hw.Interval) int { return hw.Interval{Lo: min(r.Lo, -1), Hi: r.Hi}.Bits() }
-	ends := []int64{w.Lo * x.Lo, w.Lo * x.Hi, w.Hi * x.Lo, w.Hi * x.Hi}
-	shift = bits(hw.Interval{Lo: slices.Min(ends), Hi: slices.Max(ends)})
+	shift = bits(Product(w, x))
 	n = 1
 	if bits(x) > portB || bits(w) > portA {
 		return 1, 0
@@ -153,9 +152,20 @@ func Packing(w, x hw.Interval, pe int) (n, shift int) {
 	return n, shift
 }
 
+// Product is the range of a weight times an element. hw.Dot.Bound proves that each product fits 63 bits.
+func Product(w, x hw.Interval) hw.Interval {
+	ends := []int64{w.Lo * x.Lo, w.Lo * x.Hi, w.Hi * x.Lo, w.Hi * x.Hi}
+	return hw.Interval{Lo: slices.Min(ends), Hi: slices.Max(ends)}
+}
+
 // Units are the stages of one kernel, without names and channels: the unit that does the arithmetic, and a Slide before it where it needs windows.
 // nil for a Move that only gives another shape. The fold must be legal.
 func Units(k *hw.Kernel, f Fold) []*Stage {
+	return units(k, f, func() int { return NewSlider(k, f).count() })
+}
+
+// units are Units; windows is the number of iterations of a Slide.
+func units(k *hw.Kernel, f Fold, windows func() int) []*Stage {
 	if alias(k) {
 		return nil
 	}
@@ -184,7 +194,7 @@ func Units(k *hw.Kernel, f Fold) []*Stage {
 		return []*Stage{s}
 	}
 	w := &Stage{Kind: Slide, Kernel: k, Fold: f}
-	w.iterations = NewSlider(k, f).count()
+	w.iterations = windows()
 	return []*Stage{w, s}
 }
 
@@ -208,9 +218,23 @@ func Inputs(k *hw.Kernel) []*hw.Buffer {
 	return in
 }
 
-// Sketch is Units with channels of their own, which are not joined to anything: enough for Resources.
-func Sketch(k *hw.Kernel, f Fold) []*Stage {
-	units := Units(k, f)
+// Sketcher makes the stages of a kernel for one fold after the other, as Units does but with channels of their own, which are not joined to
+// anything: enough for Resources. Folds whose words have as many elements share the windows, whose iterations take long to count.
+func Sketcher(k *hw.Kernel) func(f Fold) []*Stage {
+	windows := map[int]int{} // iterations of the Slide by lanes
+	return func(f Fold) []*Stage {
+		return sketch(k, f, units(k, f, func() int {
+			lanes := InLanes(k, f)
+			if windows[lanes] == 0 {
+				windows[lanes] = NewSlider(k, f).count()
+			}
+			return windows[lanes]
+		}))
+	}
+}
+
+// sketch adds the channels.
+func sketch(k *hw.Kernel, f Fold, units []*Stage) []*Stage {
 	if units == nil {
 		return nil
 	}

@@ -153,15 +153,16 @@ func epilogue(k *hw.Kernel, n int, d part.DSP) part.Resources {
 	return r
 }
 
-// lutDepth is the number of words up to which a memory is made of LUTs, 64 words of one bit each (UG474); deeper ones are block RAM.
-const lutDepth = 128
+// LUTDepth is the number of words up to which a memory is made of LUTs, 64 words of one bit each (UG474); deeper ones are block RAM, which
+// holds 512 words of 36 bits (UG473).
+const LUTDepth = 128
 
 // RAM is an estimate for a memory of so many words: FINN's table of the shapes of an 18 Kbit block (UG473).
 func RAM(depth, width int) part.Resources {
 	if depth <= 1 {
 		return part.Resources{}
 	}
-	if depth <= lutDepth {
+	if depth <= LUTDepth {
 		return part.Resources{LUT: width * ((depth + 63) / 64)}
 	}
 	ceil := func(a, b int) int { return (a + b - 1) / b }

@@ -44,8 +44,6 @@ func NewSlider(k *hw.Kernel, f Fold) *Slider {
 	return s
 }
 
-func newSlider(s *Stage) *Slider { return NewSlider(s.Kernel, s.Fold) }
-
 // Done reports whether all has been read and written.
 func (s *Slider) Done() bool { return s.In.Row == s.G.H && s.Out.OY == s.G.OH }
 
