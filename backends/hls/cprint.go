@@ -37,6 +37,18 @@ func (w *writer) close(n int) {
 	}
 }
 
+// externC prints declarations that C++ is to link as those of C.
+func (w *writer) externC(declare func()) {
+	w.raw("#ifdef __cplusplus")
+	w.raw("extern \"C\" {")
+	w.raw("#endif")
+	declare()
+	w.raw("")
+	w.raw("#ifdef __cplusplus")
+	w.raw("}")
+	w.raw("#endif")
+}
+
 // variable is an integer variable of the C program with the values it can have.
 type variable struct {
 	name   string

@@ -32,9 +32,14 @@ func (e *emitter) quantizeH() []byte {
 	w.guard(strings.ToUpper(e.o.Top) + "_QUANTIZE_INPUT_H")
 	w.raw("#include <stdint.h>")
 	w.raw("")
-	w.raw("#ifdef __cplusplus")
-	w.raw("extern \"C\" {")
+	w.externC(func() { e.hostFunctions(w) })
+	w.raw("")
 	w.raw("#endif")
+	return w.Bytes()
+}
+
+// hostFunctions declares a function for each port.
+func (e *emitter) hostFunctions(w *writer) {
 	for i, b := range e.p.Inputs {
 		w.raw("")
 		w.line("/* Input %s: reals in the model's shape %v, row major, without the batch; integers in the order of the hardware, %s.",
@@ -47,13 +52,6 @@ func (e *emitter) quantizeH() []byte {
 		w.line("/* Output %s: integers in the order of the hardware, %s; reals in the model's shape %v. */", comment(b.Port.Name), dims(b.Shape), b.Port.Shape)
 		w.raw("%s;", e.dequantizeSignature(i))
 	}
-	w.raw("")
-	w.raw("#ifdef __cplusplus")
-	w.raw("}")
-	w.raw("#endif")
-	w.raw("")
-	w.raw("#endif")
-	return w.Bytes()
 }
 
 // ups are the conditions under which a rounding mode takes the integer above v, where f is the one below and d is v - f.

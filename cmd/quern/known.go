@@ -22,6 +22,8 @@ type known struct {
 // byHand reports whether a person wrote the reason.
 func (k *known) byHand() bool { return strings.HasPrefix(k.reason, "because ") }
 
+var spaces = regexp.MustCompile(`\s+`)
+
 // readKnown reads a list; lines that are empty or begin with # do not count.
 func readKnown(file string) ([]*known, error) {
 	f, err := os.Open(file)
@@ -36,7 +38,7 @@ func readKnown(file string) ([]*known, error) {
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		parts := regexp.MustCompile(`\s+`).Split(text, 3)
+		parts := spaces.Split(text, 3)
 		if len(parts) < 3 || parts[1] != string(refused) && parts[1] != string(failed) {
 			return nil, fmt.Errorf("%s:%d: want a name, refused or fail, and a reason, got %q", file, line, text)
 		}

@@ -26,22 +26,13 @@ import (
 
 var quantizeCommand = &cli.Command{
 	Name: "quantize", Usage: "calibrate a float model and quantize it to integers", ArgsUsage: "MODEL",
-	Flags: append([]cli.Flag{
-		&cli.StringFlag{Name: "calib", Required: true, Usage: "calibration data: as eval's --data"},
-		&cli.IntFlag{Name: "calib-limit", Value: 1000, Usage: "samples, spread over the classes; 0 takes all"},
+	Flags: append(append([]cli.Flag{
 		&cli.IntFlag{Name: "w", Value: 8, Usage: "bits of weights, 2 to 16"},
 		&cli.IntFlag{Name: "a", Value: 8, Usage: "bits of activations, 2 to 16"},
-		&cli.IntFlag{Name: "input-bits", Usage: "bits of the input", DefaultText: "max(a, 8)"},
-		&cli.IntFlag{Name: "output-bits", Usage: "bits of the output", DefaultText: "max(a, 8)"},
-		&cli.StringFlag{Name: "observer", Usage: "activation ranges: minmax, percentile[:P], mse or entropy", DefaultText: "mse up to 6 bits, percentile:99.99 up to 8, else minmax"},
-		&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
-		&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
-		&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
-		methodFlag, seedFlag,
 		&cli.StringFlag{Name: "o", Required: true, Usage: "the quantized model, ONNX"},
 		&cli.StringFlag{Name: "format", Usage: "qdq (QuantizeLinear and DequantizeLinear) or qonnx (Quant nodes)", DefaultText: "qdq if all widths are 4, 8 or 16, else qonnx"},
-		configFlag, readerFlag, dimFlag, jsonFlag,
-	}, preprocessFlags...),
+		configFlag,
+	}, recipeFlags...), preprocessFlags...),
 	Action: func(c *cli.Context) error {
 		path, err := modelArg(c)
 		if err != nil {
@@ -51,27 +42,11 @@ var quantizeCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		qc := quant.Config{Bits: quant.Bits{W: c.Int("w"), A: c.Int("a")}, InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
-			PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
-		if err := qc.Check(); err != nil {
-			return usageError{err}
-		}
-		if c.Int("calib-limit") < 0 {
-			return usagef("--calib-limit %d: want 0 (all) or more", c.Int("calib-limit"))
+		r, err := newRecipe(c, quant.Bits{W: c.Int("w"), A: c.Int("a")})
+		if err != nil {
+			return err
 		}
 		format, err := onnx.ParseFormat(c.String("format"))
-		if err != nil {
-			return usageError{err}
-		}
-		var method *calib.Method
-		if c.IsSet("observer") {
-			m, err := calib.ParseMethod(c.String("observer"))
-			if err != nil {
-				return usageError{err}
-			}
-			method = &m
-		}
-		stages, err := quant.ParseStages(c.String("method"))
 		if err != nil {
 			return usageError{err}
 		}
@@ -84,15 +59,15 @@ var quantizeCommand = &cli.Command{
 				return fmt.Errorf("%s is quantized already", path)
 			}
 		}
-		if err := file.apply(c.IsSet, g, &qc, &method); err != nil {
+		if err := file.apply(c.IsSet, g, &r.config, &r.observer); err != nil {
 			return err
 		}
-		d, p, err := openData(c, c.String("calib"), g)
+		d, p, err := openData(c, r.calib, g)
 		if err != nil {
 			return err
 		}
-		d = d.Spread(c.Int("calib-limit"))
-		if stages.Has("equalize") {
+		d = d.Spread(r.limit)
+		if r.stages.Has("equalize") {
 			quant.Equalize(g)
 		}
 		stats, err := calibrate(c.Context, g, d, p)
@@ -100,11 +75,11 @@ var quantizeCommand = &cli.Command{
 			return err
 		}
 		float := g.Clone()
-		cal, err := calibration(c.Context, g, d, p, stages, c.Uint64("seed"))
+		cal, err := calibration(c.Context, g, d, p, r.stages, r.seed)
 		if err != nil {
 			return err
 		}
-		left, err := optimize(g, stats, qc, method, cal)
+		left, err := optimize(g, stats, r.config, r.observer, cal)
 		if err != nil {
 			return err
 		}
@@ -127,7 +102,7 @@ var quantizeCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		r := struct {
+		out := struct {
 			Output  string `json:"output"`
 			Format  string `json:"format"`
 			W       int    `json:"w"`
@@ -142,12 +117,12 @@ var quantizeCommand = &cli.Command{
 			Layers  []layerStat `json:"layers"`
 			Hurting []string    `json:"layers_that_hurt_most"`
 			Nearest []string    `json:"layers_rounded_to_nearest,omitempty"`
-		}{c.String("o"), string(format), qc.W, qc.A, c.String("method"), stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size(), layers, hurting(layers, 3), layerNames(left)}
-		return report(c, r, func(w io.Writer) {
-			fmt.Fprintf(w, "%s: %s, W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", r.Output, r.Format, r.W, r.A, r.Samples, r.Kernels, r.MACs, (r.Bits+7)/8)
+		}{c.String("o"), string(format), r.config.W, r.config.A, r.method, stats.Samples, len(low.Prog.Kernels), low.Prog.MACs(), weightBits(g), info.Size(), layers, hurting(layers, 3), layerNames(left)}
+		return report(c, out, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: %s, W%d A%d, calibrated on %d samples; %d kernels, %d MACs, weights of %d bytes packed\n", out.Output, out.Format, out.W, out.A, out.Samples, out.Kernels, out.MACs, (out.Bits+7)/8)
 			printLayers(w, layers)
-			for _, n := range r.Nearest {
-				fmt.Fprintf(w, "  %s: weights are rounded to the nearest; %s knows Conv and Gemm only\n", n, r.Method)
+			for _, n := range out.Nearest {
+				fmt.Fprintf(w, "  %s: weights are rounded to the nearest; %s knows Conv and Gemm only\n", n, out.Method)
 			}
 		})
 	},

@@ -24,7 +24,7 @@ type recipe struct {
 	seed     uint64
 }
 
-// recipeFlags are shared by the commands that quantize one model in many ways.
+// recipeFlags are shared by the commands that quantize.
 var recipeFlags = []cli.Flag{
 	&cli.StringFlag{Name: "calib", Required: true, Usage: "calibration data: as eval's --data"},
 	&cli.IntFlag{Name: "calib-limit", Value: 1000, Usage: "samples, spread over the classes; 0 takes all"},
@@ -37,13 +37,14 @@ var recipeFlags = []cli.Flag{
 	methodFlag, seedFlag, readerFlag, dimFlag, jsonFlag,
 }
 
-func newRecipe(c *cli.Context) (*recipe, error) {
+// newRecipe reads recipeFlags; bits are the widths to begin with.
+func newRecipe(c *cli.Context, bits quant.Bits) (*recipe, error) {
 	r := &recipe{calib: c.String("calib"), limit: c.Int("calib-limit"), method: c.String("method"), seed: c.Uint64("seed")}
 	var err error
 	if r.stages, err = quant.ParseStages(r.method); err != nil {
 		return nil, usageError{err}
 	}
-	r.config = quant.Config{InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
+	r.config = quant.Config{Bits: bits, InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
 		PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
 	if r.limit < 0 {
 		return nil, usagef("--calib-limit %d: want 0 (all) or more", r.limit)
@@ -55,9 +56,7 @@ func newRecipe(c *cli.Context) (*recipe, error) {
 		}
 		r.observer = &m
 	}
-	check := r.config
-	check.Bits = quant.Bits{W: 8, A: 8}
-	if err := check.Check(); err != nil {
+	if err := r.config.Check(); err != nil {
 		return nil, usageError{err}
 	}
 	return r, nil

@@ -92,7 +92,7 @@ func newSearch(c *cli.Context, path string) (*search, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRecipe(c)
+	r, err := newRecipe(c, quant.Bits{W: 8, A: 8})
 	if err != nil {
 		return nil, err
 	}

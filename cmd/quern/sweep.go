@@ -120,7 +120,7 @@ var epochName = regexp.MustCompile(`^(.*)_e(\d+)$`)
 func newSweep(c *cli.Context) (*sweep, error) {
 	s := &sweep{dir: c.String("o"), test: c.String("data"), train: c.String("train"), limit: [2]int{c.Int("limit"), c.Int("train-limit")}, last: c.Bool("train-last")}
 	var err error
-	if s.recipe, err = newRecipe(c); err != nil {
+	if s.recipe, err = newRecipe(c, quant.Bits{W: 8, A: 8}); err != nil {
 		return nil, err
 	}
 	if c.NArg() == 0 {

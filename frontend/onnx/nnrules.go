@@ -77,12 +77,8 @@ func gridSampleRule(n *node, o ir.Op) ir.Op {
 
 func unpoolRule(n *node, o ir.Op) ir.Op {
 	u := o.(*op.MaxUnpool)
-	if len(u.Strides) == len(u.KernelShape) && allEqual(u.Strides, 1) {
-		u.Strides = nil
-	}
-	if len(u.Pads) == 2*len(u.KernelShape) && allEqual(u.Pads, 0) {
-		u.Pads = nil
-	}
+	dropDefault(&u.Strides, len(u.KernelShape), 1)
+	dropDefault(&u.Pads, 2*len(u.KernelShape), 0)
 	return u
 }
 
@@ -92,11 +88,6 @@ func convIntegerRule(n *node, o ir.Op) ir.Op {
 		n.fail("input 1 (weights): want 3 or more dims, got %v", w)
 		return nil
 	}
-	kernel := w.Shape[2:]
-	if k := take(n, "kernel_shape", kernel); !slices.Equal(k, kernel) {
-		n.fail("kernel_shape %v, but the weights are %v", k, w)
-		return nil
-	}
-	n.window(kernel, &c.Strides, &c.Dilations, &c.Pads)
+	n.weightWindow(w, &c.Strides, &c.Dilations, &c.Pads)
 	return c
 }

@@ -149,12 +149,11 @@ func convTransposeRule(n *node, o ir.Op) ir.Op {
 		n.fail("input 1 (weights): want 3 to 5 known dims, got %v", w)
 		return nil
 	}
-	kernel := w.Shape[2:]
-	k := len(kernel)
-	if size := take(n, "kernel_shape", kernel); !slices.Equal(size, kernel) {
-		n.fail("kernel_shape %v, but the weights are %v", size, w)
+	kernel := n.weightKernel(w)
+	if n.failed {
 		return nil
 	}
+	k := len(kernel)
 	auto, size := take(n, "auto_pad", "NOTSET"), take[[]int](n, "output_shape", nil)
 	switch auto {
 	case "NOTSET", "", "VALID", "SAME_UPPER", "SAME_LOWER":
@@ -178,18 +177,10 @@ func convTransposeRule(n *node, o ir.Op) ir.Op {
 	case len(size) > 0 || same:
 		n.transposePads(c, kernel, size, auto)
 	}
-	if len(c.Strides) == k && allEqual(c.Strides, 1) {
-		c.Strides = nil
-	}
-	if len(c.Dilations) == k && allEqual(c.Dilations, 1) {
-		c.Dilations = nil
-	}
-	if len(c.Pads) == 2*k && allEqual(c.Pads, 0) {
-		c.Pads = nil
-	}
-	if len(c.OutputPadding) == k && allEqual(c.OutputPadding, 0) {
-		c.OutputPadding = nil
-	}
+	dropDefault(&c.Strides, k, 1)
+	dropDefault(&c.Dilations, k, 1)
+	dropDefault(&c.Pads, 2*k, 0)
+	dropDefault(&c.OutputPadding, k, 0)
 	return c
 }
 

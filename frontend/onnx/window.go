@@ -13,13 +13,24 @@ func convRule(n *node, o ir.Op) ir.Op {
 		n.fail("input 1 (weights): want 3 or 4 dims, got %v", w)
 		return nil
 	}
+	n.weightWindow(w, &c.Strides, &c.Dilations, &c.Pads)
+	return c
+}
+
+// weightKernel is the kernel of weights; kernel_shape has to say the same, where it is given.
+func (n *node) weightKernel(w ir.Type) []int {
 	kernel := w.Shape[2:]
 	if k := take(n, "kernel_shape", kernel); !slices.Equal(k, kernel) {
 		n.fail("kernel_shape %v, but the weights are %v", k, w)
-		return nil
 	}
-	n.window(kernel, &c.Strides, &c.Dilations, &c.Pads)
-	return c
+	return kernel
+}
+
+// weightWindow is window over the kernel of weights.
+func (n *node) weightWindow(w ir.Type, strides, dilations, pads *[]int) {
+	if kernel := n.weightKernel(w); !n.failed {
+		n.window(kernel, strides, dilations, pads)
+	}
 }
 
 func poolRule(n *node, o ir.Op) ir.Op {
@@ -69,16 +80,17 @@ func (n *node) window(kernel []int, strides, dilations, pads *[]int) (sized bool
 	default:
 		n.fail("auto_pad %q: want NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
 	}
-	if len(*strides) == len(kernel) && allEqual(*strides, 1) {
-		*strides = nil
-	}
-	if len(*dilations) == len(kernel) && allEqual(*dilations, 1) {
-		*dilations = nil
-	}
-	if len(*pads) == 2*len(kernel) && allEqual(*pads, 0) {
-		*pads = nil
-	}
+	dropDefault(strides, len(kernel), 1)
+	dropDefault(dilations, len(kernel), 1)
+	dropDefault(pads, 2*len(kernel), 0)
 	return sized
+}
+
+// dropDefault empties a list of n numbers that all say the default.
+func dropDefault(list *[]int, n, def int) {
+	if len(*list) == n && allEqual(*list, def) {
+		*list = nil
+	}
 }
 
 // samePads are the pads for an output of ceil(in / stride): of an odd number, lower puts the larger half at the beginning.

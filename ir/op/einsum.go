@@ -172,6 +172,12 @@ func (o *Einsum) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	pos := make([]int, len(in))
 	var floats float64
 	var ints int64
+	// step moves the positions of all inputs by n along axis a.
+	step := func(a, n int) {
+		for i := range pos {
+			pos[i] += n * stride[i][a]
+		}
+	}
 	var walk func(a int)
 	walk = func(a int) {
 		if a == len(axes) {
@@ -192,13 +198,9 @@ func (o *Einsum) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		}
 		for range size[a] {
 			walk(a + 1)
-			for i := range pos {
-				pos[i] += stride[i][a]
-			}
+			step(a, 1)
 		}
-		for i := range pos {
-			pos[i] -= size[a] * stride[i][a]
-		}
+		step(a, -size[a])
 	}
 	var result func(a int)
 	result = func(a int) {
@@ -215,13 +217,9 @@ func (o *Einsum) Eval(in []*tensor.T) ([]*tensor.T, error) {
 		}
 		for range size[a] {
 			result(a + 1)
-			for i := range pos {
-				pos[i] += stride[i][a]
-			}
+			step(a, 1)
 		}
-		for i := range pos {
-			pos[i] -= size[a] * stride[i][a]
-		}
+		step(a, -size[a])
 	}
 	if y.Len() > 0 {
 		result(0)

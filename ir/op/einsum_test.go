@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"testing"
 
 	"quern/ir"
@@ -202,22 +201,7 @@ func TestInferMore(t *testing.T) {
 		{&Einsum{"i1"}, "f32[2,3]", `error: equation "i1": term "i1": want letters and at most one ellipsis`},
 		{&Einsum{"i"}, "bool[2]", "error: input 0: want numbers, got bool[2]"},
 	} {
-		var in []*ir.Type
-		for _, s := range strings.Fields(c.in) {
-			x := ty(s)
-			in = append(in, &x)
-		}
-		types, err := c.op.Infer(in)
-		got := ""
-		if err != nil {
-			got = "error: " + err.Error()
-		}
-		for i, x := range types {
-			got += strings.Repeat(" ", min(i, 1)) + x.String()
-		}
-		if got != c.want {
-			t.Errorf("%s of %s:\n got %s\nwant %s", describe(c.op), c.in, got, c.want)
-		}
+		checkInfer(t, c.op, c.in, c.want)
 	}
 }
 

@@ -315,25 +315,31 @@ func TestInfer(t *testing.T) {
 		{&Dropout{}, "f32[N]", "f32[N]"},
 		{&Quantize{}, "i8[2]", "error: input 0: want reals, got i8[2]"},
 	} {
-		var in []*ir.Type
-		for _, s := range strings.Fields(c.in) {
-			if s == "-" {
-				in = append(in, nil)
-				continue
-			}
-			x := ty(s)
-			in = append(in, &x)
+		checkInfer(t, c.op, c.in, c.want)
+	}
+}
+
+// checkInfer compares the types that an operator infers of others, - for an input that is left out, or its error, with text.
+func checkInfer(t *testing.T, o Op, types, want string) {
+	t.Helper()
+	var in []*ir.Type
+	for _, s := range strings.Fields(types) {
+		if s == "-" {
+			in = append(in, nil)
+			continue
 		}
-		types, err := c.op.Infer(in)
-		got := ""
-		if err != nil {
-			got = "error: " + err.Error()
-		}
-		for i, x := range types {
-			got += strings.Repeat(" ", min(i, 1)) + x.String()
-		}
-		if got != c.want {
-			t.Errorf("%s of %s:\n got %s\nwant %s", describe(c.op), c.in, got, c.want)
-		}
+		x := ty(s)
+		in = append(in, &x)
+	}
+	out, err := o.Infer(in)
+	got := ""
+	if err != nil {
+		got = "error: " + err.Error()
+	}
+	for i, x := range out {
+		got += strings.Repeat(" ", min(i, 1)) + x.String()
+	}
+	if got != want {
+		t.Errorf("%s of %s:\n got %s\nwant %s", describe(o), types, got, want)
 	}
 }

@@ -98,15 +98,7 @@ func globalAverageRule(l *lowerer, n *ir.Node) error {
 
 // average lowers a mean over windows of counts[pixel] elements. Elements outside the input are the zero point: real 0.
 func (l *lowerer) average(n *ir.Node, g hw.Geometry, counts []int) error {
-	in, err := l.buffer(n.In[0])
-	if err != nil {
-		return err
-	}
-	s, z, err := inQuant(n.In[0])
-	if err != nil {
-		return err
-	}
-	q, err := outQuant(n.Out[0])
+	in, s, z, q, err := l.ends(n.In[0], n.Out[0])
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,20 @@ func finish(p *hw.Prog, v int, shift hw.Vec, q *ir.Quant) int {
 	return p.Clamp(v, q.Min, q.Max)
 }
 
+// ends are the buffer, scale and zero point of an input, and the Quant of the result that is made of it.
+func (l *lowerer) ends(x, y *ir.Value) (in *hw.Buffer, scale float64, zero int64, q *ir.Quant, err error) {
+	if in, err = l.buffer(x); err != nil {
+		return nil, 0, 0, nil, err
+	}
+	if scale, zero, err = inQuant(x); err != nil {
+		return nil, 0, 0, nil, err
+	}
+	if q, err = outQuant(y); err != nil {
+		return nil, 0, 0, nil, err
+	}
+	return in, scale, zero, q, nil
+}
+
 // outQuant is the Quant of a result, which must have one scale.
 func outQuant(v *ir.Value) (*ir.Quant, error) {
 	q := v.Type.Quant

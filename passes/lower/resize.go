@@ -18,15 +18,7 @@ func resizeRule(l *lowerer, n *ir.Node) error {
 		return moveRule(l, n)
 	}
 	x, y := n.In[0], n.Out[0]
-	cur, err := l.buffer(x)
-	if err != nil {
-		return err
-	}
-	s, z, err := inQuant(x)
-	if err != nil {
-		return err
-	}
-	q, err := outQuant(y)
+	cur, s, z, q, err := l.ends(x, y)
 	if err != nil {
 		return err
 	}

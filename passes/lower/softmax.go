@@ -21,15 +21,7 @@ import (
 // F and T follow from the width of the result and the number of elements, so that all roundings but the last stay well below one step.
 func softmaxRule(l *lowerer, n *ir.Node) error {
 	x, y := n.In[0], n.Out[0]
-	in, err := l.buffer(x)
-	if err != nil {
-		return err
-	}
-	s, _, err := inQuant(x)
-	if err != nil {
-		return err
-	}
-	q, err := outQuant(y)
+	in, s, _, q, err := l.ends(x, y)
 	if err != nil {
 		return err
 	}

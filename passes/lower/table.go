@@ -36,14 +36,7 @@ func tableRule(l *lowerer, n *ir.Node) error {
 	if len(x.Type.Shape) != len(n.Out[0].Type.Shape) {
 		return fmt.Errorf("operand %%%s is %v, want the shape of the result, %v", x.Name, x.Type, n.Out[0].Type.Shape)
 	}
-	in, err := l.buffer(x)
-	if err != nil {
-		return err
-	}
-	if _, _, err := inQuant(x); err != nil {
-		return err
-	}
-	q, err := outQuant(n.Out[0])
+	in, _, _, q, err := l.ends(x, n.Out[0])
 	if err != nil {
 		return err
 	}
