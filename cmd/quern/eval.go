@@ -6,11 +6,11 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
@@ -169,15 +169,27 @@ func bar(w io.Writer, what string) func(done, of int) {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return func(int, int) {}
 	}
+	return progress(w, what)
+}
+
+// progress writes a line that it overwrites, ten times a second at most, and clears when as many calls came as there are things to do:
+// calls come from many goroutines, so that done is not in order. An own one, as the usual package brings net/http and with it cgo.
+func progress(w io.Writer, what string) func(done, of int) {
 	var mu sync.Mutex
-	var b *progressbar.ProgressBar
-	return func(done, of int) {
+	var last time.Time
+	start, count := time.Now(), 0
+	return func(_, of int) {
 		mu.Lock()
 		defer mu.Unlock()
-		if b == nil {
-			b = progressbar.NewOptions(of, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-				progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		count++
+		const width = 30
+		switch now := time.Now(); {
+		case count >= of:
+			fmt.Fprint(w, "\r\x1b[K") // a failing terminal does not stop the work
+		case now.Sub(last) >= 100*time.Millisecond:
+			last = now
+			n := width * count / of
+			fmt.Fprintf(w, "\r\x1b[K%s [%s%s] %d/%d, %.0f/s", what, strings.Repeat("=", n), strings.Repeat(" ", width-n), count, of, float64(count)/now.Sub(start).Seconds())
 		}
-		_ = b.Add(1) // a failing terminal does not stop the work
 	}
 }
