@@ -64,6 +64,15 @@ func NewRequant(mul, shift []int64, round Round, add, lo, hi int64) *Requant {
 	return q
 }
 
+// Channels is q for n channels from the given one on.
+func (q *Requant) Channels(first, n int) *Requant {
+	r := *q
+	if len(q.scale) > 1 {
+		r.scale = q.scale[first : first+n]
+	}
+	return &r
+}
+
 // Row applies q to whole pixels in place: v holds elements with the channels last, as many channels as q has, or any number for one.
 func (q *Requant) Row(v []int64) {
 	add, lo, hi := q.add, q.lo, q.hi

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/hw"
 )
@@ -14,6 +15,9 @@ import (
 func randomDot(r *rand.Rand) *hw.Program {
 	groups := 1 + r.IntN(3)
 	cg, mg := 1+r.IntN(4), 1+r.IntN(5)
+	if r.IntN(3) == 0 {
+		groups, cg, mg = 1, 1+r.IntN(20), 1+r.IntN(80)
+	}
 	if r.IntN(4) == 0 {
 		groups, cg, mg = 1+r.IntN(9), 1, 1 // depthwise
 	}
@@ -21,8 +25,11 @@ func randomDot(r *rand.Rand) *hw.Program {
 		DH: 1 + r.IntN(2), DW: 1 + r.IntN(2), PH: r.IntN(3), PW: r.IntN(3)}
 	out := func(n, p, k, d, s int) int { return max(1, (n+2*p-(k-1)*d-1)/s+1) }
 	g.OH, g.OW = out(g.H, g.PH, g.KH, g.DH, g.SH), out(g.W, g.PW, g.KW, g.DW, g.SW)
-	bits := 2 + r.IntN(15)
+	bits := 2 + r.IntN(18) // to what 16 bits cannot hold
 	in := hw.Interval{Lo: -1 << (bits - 1), Hi: 1<<(bits-1) - 1}
+	if r.IntN(2) == 0 {
+		in = hw.Interval{Hi: 1<<bits - 1}
+	}
 	g.PadValue = in.Lo + int64(r.IntN(1<<bits))
 	d := &hw.Dot{Geometry: g, Groups: groups}
 	wide := int32(1) << (1 + r.IntN(15))
@@ -42,13 +49,19 @@ func randomDot(r *rand.Rand) *hw.Program {
 	v := 0
 	if r.IntN(4) > 0 {
 		m, t := make([]int64, g.OC), make([]int64, g.OC)
+		real := r.IntN(2) == 0 // as lowering makes them: multipliers of 16 bits, fewer bits than the accumulator has, and no ties
+		most := 7 + 7*(g.OC%2) // bits of the result
 		for i := range m {
 			m[i], t[i] = 1+r.Int64N(1000), r.Int64N(20)
+			if real {
+				m[i], t[i] = 1<<15+1+2*r.Int64N(1<<14), int64(16+max(2, d.Acc[i].Bits()-most))
+			}
 		}
 		v = prog.OpI(hw.MulI, v, hw.PerChannel(m))
 		v = prog.OpI([]hw.Prim{hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven, hw.RshHalfAway, hw.RshCeil, hw.RshAway, hw.RshToZero, hw.RshHalfToZero}[r.IntN(8)], v, hw.PerChannel(t))
 		v = prog.OpI(hw.AddI, v, hw.Scalar(r.Int64N(9)-4))
-		prog.Clamp(v, -100, 100)
+		lo := []int64{-100, 0, -30000}[r.IntN(3)]
+		prog.Clamp(v, lo, lo+[]int64{255, 100, 60000}[r.IntN(3)])
 	} else if r.IntN(2) == 0 {
 		prog.OpI(hw.Wrap, v, hw.Scalar(8))
 	}
@@ -96,29 +109,71 @@ func naive(k *hw.Kernel, x []int64) []int64 {
 	return y
 }
 
+// TestDot compares every level of this CPU with the definition, and counts the kinds of code that did the work.
 func TestDot(t *testing.T) {
-	for seed := range uint64(400) {
-		r := rand.New(rand.NewPCG(seed, 3))
-		p := randomDot(r)
-		m, err := New(p)
-		if err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		s := m.NewState()
-		for range 2 { // the second run must not see the first
-			x := make([]int64, p.Inputs[0].Len())
-			for i := range x {
-				x[i] = p.Inputs[0].Range.Lo + r.Int64N(p.Inputs[0].Range.Hi-p.Inputs[0].Range.Lo+1)
-			}
-			got, err := s.Run([][]int64{x})
+	for _, level := range kernels.Levels() {
+		used := map[string]int{}
+		for seed := range uint64(800) {
+			r := rand.New(rand.NewPCG(seed, 3))
+			p := randomDot(r)
+			m, err := newMachine(p, level)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("seed %d: %v", seed, err)
 			}
-			if want := naive(p.Kernels[0], x); !slices.Equal(got[0], want) {
-				t.Fatalf("seed %d: got %v, want %v\n%v", seed, got[0], want, p)
+			used[code(m.steps[0])]++
+			s := m.NewState()
+			for range 2 { // the second run must not see the first
+				x := make([]int64, p.Inputs[0].Len())
+				for i := range x {
+					x[i] = p.Inputs[0].Range.Lo + r.Int64N(p.Inputs[0].Range.Hi-p.Inputs[0].Range.Lo+1)
+				}
+				got, err := s.Run([][]int64{x})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := naive(p.Kernels[0], x); !slices.Equal(got[0], want) {
+					t.Fatalf("%v seed %d: got %v, want %v\n%v", level, seed, got[0], want, p)
+				}
+			}
+		}
+		want := map[kernels.Level][]string{
+			kernels.Generic: {"go 8", "go 16", "go 64"},
+			kernels.AVX2:    {"go 16", "go 64", "native 16", "native 16 to 16"},
+			kernels.AVX512:  {"go 8", "go 16", "go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16"},
+		}[level]
+		for _, w := range want {
+			if used[w] < 3 {
+				t.Errorf("%v: no programs of kind %q: %v", level, w, used)
 			}
 		}
 	}
+}
+
+// code says what kind of code a convolution is.
+func code(r runner) string {
+	switch r := r.(type) {
+	case *goDot[uint8]:
+		return "go 8"
+	case *goDot[int16]:
+		return "go 16"
+	case *goDot[int64]:
+		return "go 64"
+	case *asmDot[uint8]:
+		return "native 8" + to(r.to8, r.to16)
+	case *asmDot[int16]:
+		return "native 16" + to(r.to8, r.to16)
+	}
+	return "other"
+}
+
+func to(to8 []*kernels.Requant32[uint8], to16 []*kernels.Requant32[int16]) string {
+	switch {
+	case to8 != nil:
+		return " to 8"
+	case to16 != nil:
+		return " to 16"
+	}
+	return ""
 }
 
 func TestRun(t *testing.T) {

@@ -1,0 +1,118 @@
+package kernels
+
+import (
+	"fmt"
+	"unsafe"
+)
+
+// Slack is how many elements beyond its last one the native kernels may read of a tensor.
+const Slack = 64
+
+// Conv holds weights for the native inner products. Elements are uint8 with int8 weights (AVX512 alone), or int16 with int16 weights.
+// Sums are modulo 2^32, so they are exact where the final sum fits 32 bits, whatever partial sums do. It is immutable.
+//
+// Lanes of a register hold output channels, 16 or 8 a block. One step multiplies 4 bytes of the window, broadcast, with 4 bytes of
+// weights for each lane; runs that are not a multiple of 4 bytes end in weights of zero.
+type Conv[X uint8 | int16] struct {
+	level  Level
+	pixels []int32 // offset in bytes of each pixel's window, a multiple of tile in number
+	off    []int64 // of each run, in bytes
+	span   int64   // bytes of a run, a multiple of 4
+	tile   int
+	oc     int // padded to whole blocks
+	parts  []convPart
+}
+
+// convPart is a number of blocks that one kernel call takes together.
+type convPart struct {
+	call    func(*dotArgs)
+	channel int
+	w       []byte // [run][step][block][lane][4]
+	bias    []int32
+}
+
+// dotArgs is what the kernels of gen/dot.go take. They write to tiles and to the last two, their scratch.
+type dotArgs struct {
+	x, w, acc, bias unsafe.Pointer
+	off, offLast    unsafe.Pointer
+	span            int
+	pixels          unsafe.Pointer
+	tiles           int
+	stride          int     // bytes between pixels of acc
+	_, _            uintptr // nextAcc, nextPix
+}
+
+// NewConv packs weights [oc][len(off)*run], in the order of the window: off are the offsets of its runs of the given length, pixels
+// those of the windows of all output pixels, in elements. bias [oc] counts modulo 2^32.
+func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32, bias []int64) (*Conv[X], error) {
+	var zero X
+	size := int(unsafe.Sizeof(zero))
+	if level == Generic || level == AVX2 && size == 1 {
+		return nil, fmt.Errorf("kernels: no native convolution of %d bytes for %v", size, level)
+	}
+	lanes, tile := 16, 8
+	if level == AVX2 {
+		lanes, tile = 8, 4
+	}
+	blocks := (len(bias) + lanes - 1) / lanes
+	sizes := []int{2, 1}
+	if len(pixels) < 3 {
+		tile, sizes = 1, []int{8, 4, 2, 1}
+	}
+	c := &Conv[X]{level: level, tile: tile, oc: blocks * lanes, span: int64((run*size + 3) &^ 3)}
+	for _, o := range off {
+		c.off = append(c.off, int64(o*size))
+	}
+	for i := range (len(pixels) + tile - 1) / tile * tile {
+		c.pixels = append(c.pixels, int32(pixels[min(i, len(pixels)-1)]*size))
+	}
+	perStep := 4 / size
+	steps := int(c.span) / 4
+	k := len(off) * run
+	for b := 0; b < blocks; {
+		n := sizes[0]
+		for i := 1; n > blocks-b; i++ {
+			n = sizes[i]
+		}
+		p := convPart{call: dotKernel(level, size, tile > 1, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*4), bias: make([]int32, n*lanes)}
+		for l := range n * lanes {
+			o := b*lanes + l
+			if o >= len(bias) {
+				break
+			}
+			p.bias[l] = int32(bias[o])
+			for i, v := range w[o*k : (o+1)*k] {
+				r, e := i/run, i%run
+				at := (((r*steps+e/perStep)*n*lanes+l)*perStep + e%perStep) * size
+				p.w[at] = byte(v)
+				if size == 2 {
+					p.w[at+1] = byte(v >> 8)
+				}
+			}
+		}
+		c.parts = append(c.parts, p)
+		b += n
+	}
+	return c, nil
+}
+
+// Width is the number of channels of a pixel of Run's accumulators: the output channels, and unspecified ones up to a whole block.
+func (c *Conv[X]) Width() int { return c.oc }
+
+// Tile is the number of pixels that are computed together.
+func (c *Conv[X]) Tile() int { return c.tile }
+
+// Run computes the accumulators [pixel][Width] of n pixels from the given one on, a multiple of Tile; acc must have room for whole
+// tiles. x starts where offsets count from.
+func (c *Conv[X]) Run(acc []int32, x []X, first, n int) {
+	tiles := (n + c.tile - 1) / c.tile
+	_ = acc[tiles*c.tile*c.oc-1]
+	_ = c.pixels[first+tiles*c.tile-1]
+	a := dotArgs{span: int(c.span), stride: c.oc * 4, x: unsafe.Pointer(unsafe.SliceData(x)), off: unsafe.Pointer(&c.off[0]), offLast: unsafe.Pointer(&c.off[len(c.off)-1])}
+	for i := range c.parts {
+		p := &c.parts[i]
+		a.w, a.acc, a.bias = unsafe.Pointer(&p.w[0]), unsafe.Pointer(&acc[p.channel]), unsafe.Pointer(&p.bias[0])
+		a.pixels, a.tiles = unsafe.Pointer(&c.pixels[first]), tiles
+		p.call(&a)
+	}
+}

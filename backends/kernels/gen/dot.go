@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// dotSet is a family of inner products of one instruction set and element type: acc[lane] += a step's elements times weights.
+type dotSet struct {
+	suffix string // of the names
+	zmm    bool
+	op     string   // VPDPBUSD and VPDPWSSD multiply and add; VPMADDWD needs an addition
+	tiles  [][2]int // pixels, blocks of lanes
+}
+
+// The tiles keep accumulators, weights and elements in registers: eight or four pixels share each load of weights, and a single
+// pixel takes many blocks to keep the multipliers busy.
+var dots = []dotSet{
+	{"U8AVX512", true, "VPDPBUSD", [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+	{"I16AVX512", true, "VPDPWSSD", [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+	{"I16AVX2", false, "VPMADDWD", [][2]int{{4, 2}, {4, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+}
+
+// The fields of dotArgs.
+const (
+	dotX = iota
+	dotW
+	dotAcc
+	dotBias
+	dotOff
+	dotOffLast
+	dotSpan
+	dotPix
+	dotTiles
+	dotStride
+	dotNextAcc // scratch of the kernel: what points beyond an object must not lie in a pointer of Go
+	dotNextPix
+)
+
+// dot is one tile: for every tile of pixels, for every run of the window, for every step of 4 bytes, all accumulators of all pixels.
+func (a asm) dot(s dotSet, pixels, blocks int) {
+	name := fmt.Sprintf("dot%dx%d%s", pixels, blocks, s.suffix)
+	a.begin(name, fmt.Sprintf("%s adds up %d pixels by %d blocks of output channels.", name, pixels, blocks))
+	size := 64
+	if !s.zmm {
+		size = 32
+	}
+	px := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.RSI, reg.RDI}[:pixels]
+	off, end, w, k := reg.RBX, reg.RCX, reg.RDX, reg.R14
+	acc := func(p, b int) reg.VecPhysical { return vec(s.zmm, p*blocks+b) }
+	free := pixels * blocks
+	weights := func(b int) reg.VecPhysical { return vec(s.zmm, free+b) }
+	if pixels == 1 {
+		free -= blocks // weights come from memory
+	}
+	x, tmp := vec(s.zmm, free+blocks), vec(s.zmm, free+blocks+1)
+
+	a.MOVQ(field(dotAcc), off)
+	a.MOVQ(off, field(dotNextAcc))
+	a.MOVQ(field(dotPix), off)
+	a.MOVQ(off, field(dotNextPix))
+	a.Label("tile")
+	a.MOVQ(field(dotNextPix), off)
+	for i, p := range px {
+		a.MOVLQSX(at(off, 4*i), p)
+		a.ADDQ(field(dotX), p)
+	}
+	a.ADDQ(operand.I32(4*pixels), field(dotNextPix))
+	a.MOVQ(field(dotW), w)
+	a.MOVQ(field(dotBias), off)
+	for b := range blocks {
+		a.move(s.zmm, at(off, size*b), acc(0, b))
+		for p := 1; p < pixels; p++ {
+			a.VMOVAPS(acc(0, b), acc(p, b))
+		}
+	}
+	a.MOVQ(field(dotOff), off)
+
+	a.Label("run")
+	a.MOVQ(at(off, 0), k)
+	a.ADDQ(operand.Imm(8), off)
+	a.MOVQ(k, end)
+	a.ADDQ(field(dotSpan), end)
+
+	a.Label("step")
+	if pixels > 1 {
+		for b := range blocks {
+			a.move(s.zmm, at(w, size*b), weights(b))
+		}
+	}
+	for i, p := range px {
+		a.VPBROADCASTD(operand.Mem{Base: p, Index: k, Scale: 1}, x)
+		for b := range blocks {
+			var src operand.Op = weights(b)
+			if pixels == 1 {
+				src = at(w, size*b)
+			}
+			switch s.op {
+			case "VPDPBUSD":
+				a.VPDPBUSD(src, x, acc(i, b))
+			case "VPDPWSSD":
+				a.VPDPWSSD(src, x, acc(i, b))
+			default:
+				a.VPMADDWD(src, x, tmp)
+				a.VPADDD(tmp, acc(i, b), acc(i, b))
+			}
+		}
+	}
+	a.ADDQ(operand.I32(size*blocks), w)
+	a.ADDQ(operand.Imm(4), k)
+	a.CMPQ(k, end)
+	a.JLT(operand.LabelRef("step"))
+	a.CMPQ(off, field(dotOffLast))
+	a.JLS(operand.LabelRef("run"))
+
+	a.MOVQ(field(dotNextAcc), off)
+	for p := range pixels {
+		for b := range blocks {
+			a.move(s.zmm, acc(p, b), at(off, size*b))
+		}
+		a.ADDQ(field(dotStride), off)
+	}
+	a.MOVQ(off, field(dotNextAcc))
+	a.DECQ(field(dotTiles))
+	a.JNE(operand.LabelRef("tile"))
+	a.end()
+}
+
+// move is an unaligned load or store of a whole register.
+func (a asm) move(zmm bool, from, to operand.Op) {
+	if zmm {
+		a.VMOVDQU32(from, to)
+		return
+	}
+	a.VMOVDQU(from, to)
+}

@@ -1,0 +1,126 @@
+package kernels
+
+import "unsafe"
+
+// Requant32 is a Requant of 32-bit accumulators for native code, to elements of type Y. Multipliers are scaled so that every shift
+// is 32 places, and the rounding and what is added after it are one number:
+//
+//	y = min(max((v*mul + add) >> 32, lo), hi)
+//
+// It is immutable.
+type Requant32[Y uint8 | int16] struct {
+	call   func(*requantArgs)
+	lanes  int
+	c      int
+	mul    []int32
+	add    []int64 // for each block: of its even channels, then of its odd ones
+	lo, hi int64
+}
+
+// requantArgs is what the kernels of gen/requant.go take. They write to blocks and to the last four, their scratch.
+type requantArgs struct {
+	acc, mul, add, dst   unsafe.Pointer
+	pixels               int
+	accStride, dstStride int // bytes
+	blocks, tail         int
+	lo, hi               int64
+	_                    [4]uintptr // acc, mul, add and dst as they move on
+}
+
+// NewRequant32 makes a Requant32 of c channels that equals q for accumulators in [from[i], to[i]] of channel i, less zero in the
+// result. It is nil where there is none: where a tie may come and has to be seen, or numbers are too wide.
+func NewRequant32[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *Requant32[Y] {
+	var y Y
+	size := int(unsafe.Sizeof(y))
+	if level == Generic || level == AVX2 && size == 1 {
+		return nil
+	}
+	lanes := 16
+	if level == AVX2 {
+		lanes = 8
+	}
+	if len(q.scale) != 1 && len(q.scale) != c {
+		return nil
+	}
+	padded := (c + lanes - 1) / lanes * lanes
+	r := &Requant32[Y]{call: requantKernel(level, size), lanes: lanes, c: c, mul: make([]int32, padded), add: make([]int64, padded),
+		lo: max(q.lo-zero, -1<<31), hi: min(q.hi-zero, 1<<31-1)}
+	add := q.add - zero
+	if add <= -1<<28 || add >= 1<<28 || r.lo > r.hi {
+		return nil
+	}
+	for i := range c {
+		mul, half, ok := q.scale[i%len(q.scale)].by32(from(i), to(i))
+		if !ok {
+			return nil
+		}
+		r.mul[i] = mul
+		b, l := i/lanes, i%lanes
+		r.add[b*lanes+l%2*lanes/2+l/2] = half + add<<32
+	}
+	return r
+}
+
+// by32 is a scale with a shift of 32 places: (v*mul + add) >> 32 is what s makes of every v in lo..hi.
+func (s scale) by32(lo, hi int64) (mul int32, add int64, ok bool) {
+	if lo < -1<<31 || hi >= 1<<31 {
+		return 0, 0, false
+	}
+	half := s.half
+	switch {
+	case s.tie == 0:
+	case s.sign == 63 || s.sign != s.shift || s.tie != 1:
+		return 0, 0, false
+	default: // half even
+		if s.ties(max(-lo, hi)) {
+			return 0, 0, false
+		}
+		half++
+	}
+	m, shift := s.mul, uint(s.shift)
+	if shift <= 32 {
+		m, half = m<<(32-shift), half<<(32-shift)
+		if m>>(32-shift) == s.mul && m >= -1<<31 && m < 1<<31 {
+			return int32(m), half, true
+		}
+	}
+	// A result that is the same for all v needs no multiplier.
+	if s.mul > -1<<31 && s.mul < 1<<31 {
+		if a, b := (lo*s.mul+s.half)>>s.shift, (hi*s.mul+s.half)>>s.shift; a == b && a > -1<<28 && a < 1<<28 && s.tie == 0 {
+			return 0, a << 32, true
+		} else if s.tie == 1 && s.shift > 0 {
+			up := int64(1) << (s.shift - 1)
+			if a, b := (lo*s.mul+up)>>s.shift, (hi*s.mul+up)>>s.shift; a == b && a > -1<<28 && a < 1<<28 {
+				return 0, a << 32, true
+			}
+		}
+	}
+	return 0, 0, false
+}
+
+// ties reports whether v*mul can lie half way between two multiples of 1<<shift for a v of at most the given magnitude.
+func (s scale) ties(most int64) bool {
+	if s.mul == 0 || s.shift == 0 {
+		return false
+	}
+	m, t := s.mul, uint8(0)
+	for m&1 == 0 {
+		m >>= 1
+		t++
+	}
+	// v*m*2^t = 2^(shift-1) modulo 2^shift has odd multiples of 2^(shift-1-t) as solutions, or none.
+	return t < s.shift && most >= 1<<(s.shift-1-t)
+}
+
+// Row writes n pixels, stride elements apart, of accumulators [pixel][width].
+func (r *Requant32[Y]) Row(dst []Y, stride int, acc []int32, width, n int) {
+	if n == 0 {
+		return
+	}
+	var y Y
+	_ = dst[(n-1)*stride+r.c-1]
+	_ = acc[(n-1)*width+len(r.mul)-1]
+	a := requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
+		accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(y)), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi}
+	r.call(&a)
+}

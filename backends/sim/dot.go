@@ -1,0 +1,261 @@
+package sim
+
+import (
+	"quern/backends/kernels"
+	"quern/ir/hw"
+)
+
+// image is where a sliding window reads: a buffer, or a copy of it with the border that the window needs.
+type image struct {
+	from   *layout // of the buffer
+	layout layout
+	id     int // of the buffer
+	copy   int // index into State.copies; -1: the buffer itself
+}
+
+// image finds or makes the image for a kernel.
+func (m *Machine) image(k *hw.Kernel, g *hw.Geometry) image {
+	id := k.In[0].ID
+	l := m.layouts[id]
+	if l.fits(g, m.pads[id]) {
+		return image{layout: l.view(g), id: id, copy: -1}
+	}
+	p := newLayout(k.In[0], m.level)
+	if p = p.around(g); !p.holds(g.PadValue) {
+		p.kind, p.zero = i64, 0
+	}
+	m.copies = append(m.copies, border{p, g.PadValue})
+	m.row = max(m.row, g.W*g.C)
+	return image{from: &m.layouts[id], layout: p, id: id, copy: len(m.copies) - 1}
+}
+
+func (im *image) cells(s *State) *cells {
+	if im.copy < 0 {
+		return &s.bufs[im.id]
+	}
+	s.bufs[im.id].copyTo(&s.copies[im.copy], im.from, &im.layout, s.cols[0])
+	return &s.copies[im.copy]
+}
+
+// window is the sliding window over an image. Where columns are adjacent and all channels take part, a whole kernel row is one run,
+// and rows that are adjacent, too, are one run together.
+func window(g *hw.Geometry, l *layout, run int, taps bool) kernels.Window {
+	w := kernels.Window{Run: run, Step: g.SW * l.c}
+	if !taps && g.DW == 1 && run == l.c {
+		w.Run = run * g.KW
+		if g.DH == 1 && g.KW == l.width {
+			w.Run, w.Off = w.Run*g.KH, []int{0}
+			return w
+		}
+		for ky := range g.KH {
+			w.Off = append(w.Off, ky*g.DH*l.width*l.c)
+		}
+		return w
+	}
+	for ky := range g.KH {
+		for kx := range g.KW {
+			w.Off = append(w.Off, (ky*g.DH*l.width+kx*g.DW)*l.c)
+		}
+	}
+	return w
+}
+
+// start is the place of the window of the first pixel of output row oy.
+func start(g *hw.Geometry, l *layout, oy int) int { return l.at(oy*g.SH-g.PH, -g.PW) }
+
+// part is one group of a convolution: its weights, in the order of its window, and biases for the stored elements.
+type part struct {
+	c, o    int // first channel of input and output
+	win     kernels.Window
+	weights []int32
+	bias    []int64
+}
+
+func parts(d *hw.Dot, im *image) []part {
+	g := &d.Geometry
+	cg, mg := g.C/d.Groups, g.OC/d.Groups
+	k := g.KH * g.KW * cg
+	var r []part
+	for q := range d.Groups {
+		p := part{c: q * cg, o: q * mg, win: window(g, &im.layout, cg, d.Groups > 1), weights: d.Weights[q*mg*k : (q+1)*mg*k], bias: shifted(d, im.layout.zero, q*mg, mg)}
+		r = append(r, p)
+	}
+	return r
+}
+
+// shifted are n biases from the given one on for elements that are stored less zero.
+func shifted(d *hw.Dot, zero int64, first, n int) []int64 {
+	k := len(d.Weights) / d.OC
+	r := make([]int64, n)
+	for i := range r {
+		o := first + i
+		sum := int64(0)
+		for _, w := range d.Weights[o*k : (o+1)*k] {
+			sum += int64(w)
+		}
+		r[i] = d.Bias[o] + zero*sum
+	}
+	return r
+}
+
+// prepareDot chooses between native and portable code.
+func (m *Machine) prepareDot(k *hw.Kernel, e *epilogue) runner {
+	d := k.Dot
+	im := m.image(k, &d.Geometry)
+	w, acc := d.WeightRange(), d.AccRange()
+	narrow := acc.Lo >= -1<<31 && acc.Hi < 1<<31
+	deep := d.Groups > 1 && d.C == d.Groups && d.OC == d.Groups
+	switch im.layout.kind {
+	case u8:
+		if m.level == kernels.AVX512 && narrow && !deep && w.Lo >= -1<<7 && w.Hi < 1<<7 {
+			return nativeDot[uint8](m, k, im, e)
+		}
+		return portableDot[uint8](m, k, im, e, deep)
+	case i16:
+		if m.level != kernels.Generic && narrow && !deep && w.Lo >= -1<<15 && w.Hi < 1<<15 {
+			return nativeDot[int16](m, k, im, e)
+		}
+		return portableDot[int16](m, k, im, e, deep)
+	}
+	return portableDot[int64](m, k, im, e, deep)
+}
+
+// goDot is a convolution by portable code.
+type goDot[X kernels.Int] struct {
+	k      *hw.Kernel
+	im     image
+	out    *layout
+	epi    *epilogue
+	groups []*kernels.Dot[X]
+	deep   *kernels.Depthwise[X]
+}
+
+func portableDot[X kernels.Int](m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
+	d := k.Dot
+	r := &goDot[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e}
+	bits := 1
+	for _, a := range d.Acc {
+		bits = max(bits, hw.Interval{Lo: min(a.Lo, -1), Hi: a.Hi}.Bits())
+	}
+	m.row = max(m.row, d.OW*d.OC)
+	if deep {
+		r.deep = kernels.NewDepthwise[X](window(&d.Geometry, &im.layout, d.C, true), d.Weights, shifted(d, im.layout.zero, 0, d.OC))
+		return r
+	}
+	for _, p := range parts(d, &im) {
+		r.groups = append(r.groups, kernels.NewDot[X](p.win, p.weights, p.bias, bits))
+	}
+	return r
+}
+
+func (r *goDot[X]) run(s *State) {
+	d := r.k.Dot
+	x := cellsOf[X](r.im.cells(s))
+	cg, mg := d.C/d.Groups, d.OC/d.Groups
+	row := s.row[:d.OW*d.OC]
+	for oy := range d.OH {
+		xs := x[start(&d.Geometry, &r.im.layout, oy):]
+		if r.deep != nil {
+			kernels.DepthwiseRow(r.deep, row, xs, d.OW)
+		}
+		for q, g := range r.groups {
+			kernels.DotRow(g, row[q*mg:], d.OC, xs[q*cg:], d.OW)
+		}
+		r.epi.run(s, row, oy*d.OW)
+		s.bufs[r.k.Out.ID].put(r.out, row, oy*d.OW, d.OW)
+	}
+}
+
+// asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
+type asmDot[X uint8 | int16] struct {
+	k      *hw.Kernel
+	im     image
+	out    *layout
+	epi    *epilogue
+	groups []*kernels.Conv[X]
+	to8    []*kernels.Requant32[uint8] // by group, or none
+	to16   []*kernels.Requant32[int16]
+	chunk  int // pixels
+}
+
+// cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
+const cached = 4096
+
+func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue) runner {
+	d := k.Dot
+	r := &asmDot[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e}
+	mg := d.OC / d.Groups
+	n8, n16 := 0, 0
+	for q, p := range parts(d, &im) {
+		var pixels []int
+		for oy := range d.OH {
+			for ox := range d.OW {
+				pixels = append(pixels, start(&d.Geometry, &im.layout, oy)+ox*p.win.Step+p.c)
+			}
+		}
+		c, err := kernels.NewConv[X](m.level, pixels, p.win.Off, p.win.Run, p.weights, p.bias)
+		if err != nil {
+			panic(err) // prepareDot has chosen wrongly
+		}
+		r.groups = append(r.groups, c)
+		r.to8 = append(r.to8, requant32[uint8](m, e, r.out, u8, d.Acc[q*mg:(q+1)*mg], q*mg))
+		r.to16 = append(r.to16, requant32[int16](m, e, r.out, i16, d.Acc[q*mg:(q+1)*mg], q*mg))
+		if r.to8[q] != nil {
+			n8++
+		}
+		if r.to16[q] != nil {
+			n16++
+		}
+	}
+	if n8 < d.Groups {
+		r.to8 = nil
+	}
+	if n16 < d.Groups {
+		r.to16 = nil
+	}
+	tile := r.groups[0].Tile()
+	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
+	m.acc = max(m.acc, r.chunk*r.groups[0].Width())
+	m.row = max(m.row, r.chunk*d.OC)
+	return r
+}
+
+// requant32 is the native form of an epilogue for channels from the given one on, with the ranges of their accumulators; nil where
+// there is none or the output is of another kind.
+func requant32[Y uint8 | int16](m *Machine, e *epilogue, out *layout, want kind, acc []hw.Interval, first int) *kernels.Requant32[Y] {
+	if e.fast == nil || out.kind != want {
+		return nil
+	}
+	return kernels.NewRequant32[Y](m.level, e.fast.Channels(first, len(acc)), len(acc), func(c int) int64 { return acc[c].Lo }, func(c int) int64 { return acc[c].Hi }, out.zero)
+}
+
+func (r *asmDot[X]) run(s *State) {
+	d := r.k.Dot
+	x := cellsOf[X](r.im.cells(s))
+	out := &s.bufs[r.k.Out.ID]
+	mg := d.OC / d.Groups
+	width := r.groups[0].Width()
+	for first := 0; first < d.OH*d.OW; first += r.chunk {
+		n := min(r.chunk, d.OH*d.OW-first)
+		for q, c := range r.groups {
+			c.Run(s.acc, x, first, n)
+			switch {
+			case r.to8 != nil:
+				r.out.segments(first, n, func(at, i, m int) { r.to8[q].Row(out.u8[at+q*mg:], d.OC, s.acc[i*width:], width, m) })
+			case r.to16 != nil:
+				r.out.segments(first, n, func(at, i, m int) { r.to16[q].Row(out.i16[at+q*mg:], d.OC, s.acc[i*width:], width, m) })
+			default:
+				for p := range n {
+					for o, v := range s.acc[p*width:][:mg] {
+						s.row[p*d.OC+q*mg+o] = int64(v)
+					}
+				}
+			}
+		}
+		if r.to8 == nil && r.to16 == nil {
+			row := s.row[:n*d.OC]
+			r.epi.run(s, row, first)
+			out.put(r.out, row, first, n)
+		}
+	}
+}
