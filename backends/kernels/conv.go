@@ -25,7 +25,7 @@ type Conv[X uint8 | int16] struct {
 
 // convPart is a number of blocks that one kernel call takes together.
 type convPart struct {
-	call    func(*dotArgs)
+	kernel  kernel
 	channel int
 	w       []byte // [run][step][block][lane][4]
 	bias    []int32
@@ -74,7 +74,7 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 		for i := 1; n > blocks-b; i++ {
 			n = sizes[i]
 		}
-		p := convPart{call: dotKernel(level, size, tile > 1, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*4), bias: make([]int32, n*lanes)}
+		p := convPart{kernel: dotKernel(level, size, tile > 1, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*4), bias: make([]int32, n*lanes)}
 		for l := range n * lanes {
 			o := b*lanes + l
 			if o >= len(bias) {
@@ -113,6 +113,6 @@ func (c *Conv[X]) Run(acc []int32, x []X, first, n int) {
 		p := &c.parts[i]
 		a.w, a.acc, a.bias = unsafe.Pointer(&p.w[0]), unsafe.Pointer(&acc[p.channel]), unsafe.Pointer(&p.bias[0])
 		a.pixels, a.tiles = unsafe.Pointer(&c.pixels[first]), tiles
-		p.call(&a)
+		p.kernel.call(unsafe.Pointer(&a))
 	}
 }

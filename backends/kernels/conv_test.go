@@ -96,12 +96,11 @@ func TestRequant32(t *testing.T) {
 			}
 		}
 		for round := Floor; round <= HalfToZero; round++ {
-			want := round <= HalfEven || round == Ceil
-			if got := done[fmt.Sprint(round)]; (got > 50) != want {
-				t.Errorf("%v: %d native programs with rounding %d, want some: %v", l, got, round, want)
+			if got := done[fmt.Sprint(round)]; got < 50 {
+				t.Errorf("%v: %d native programs with rounding %d, want more", l, got, round)
 			}
 		}
-		if l == AVX512 && done["bytes"] < 50 || done["all"] < 300 {
+		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 {
 			t.Errorf("%v: native programs: %v", l, done)
 		}
 	}
@@ -142,7 +141,9 @@ func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint
 		return
 	}
 	done[fmt.Sprint(round)]++
-	done["all"]++
+	if f.general == 0 {
+		done["32 places"]++
+	}
 	if lo == 0 {
 		done["bytes"]++
 	}

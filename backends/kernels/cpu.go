@@ -49,3 +49,6 @@ func Best() (Level, error) {
 	}
 	return 0, fmt.Errorf("QUERN_CPU=%q: want one of %v", name, levelNames)
 }
+
+// kernel is the number of a function of native code; 0 is none.
+type kernel uint8

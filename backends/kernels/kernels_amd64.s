@@ -1489,3 +1489,1020 @@ word:
 done:
 	VZEROUPPER
 	RET
+
+// func scale8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·scale8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 88(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 96(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 104(AX)
+	VPBROADCASTQ 64(AX), Z7
+	VPBROADCASTQ 72(AX), Z8
+	VPBROADCASTQ 80(AX), Z9
+	CMPQ         48(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      96(AX), BX
+	VMOVDQU32 (BX), Z2
+	VMOVDQU32 64(BX), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 192(BX), Z5
+	VMOVDQU32 256(BX), Z6
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
+	MOVQ      24(AX), DX
+
+pixel:
+	VPMOVSXDQ (SI), Z10
+	VPMULDQ   Z2, Z10, Z10
+	VPSRAVQ   Z6, Z10, Z11
+	VPANDQ    Z4, Z11, Z11
+	VPADDQ    Z3, Z10, Z10
+	VPADDQ    Z11, Z10, Z10
+	VPSRAVQ   Z5, Z10, Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMAXSQ   Z8, Z10, Z10
+	VPMINSQ   Z9, Z10, Z10
+	VPMOVQB   Z10, X0
+	VMOVQ     X0, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $+320, 96(AX)
+	ADDQ      $0x20, 88(AX)
+	ADDQ      $0x08, 104(AX)
+	DECQ      48(AX)
+	JNE       block
+
+tail:
+	CMPQ      56(AX), $0x00
+	JEQ       done
+	MOVQ      56(AX), CX
+	MOVL      $0x00000001, BX
+	SHLL      CL, BX
+	DECL      BX
+	KMOVW     BX, K1
+	MOVQ      96(AX), BX
+	VMOVDQU32 (BX), Z2
+	VMOVDQU32 64(BX), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 192(BX), Z5
+	VMOVDQU32 256(BX), Z6
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
+	MOVQ      24(AX), DX
+
+tailPixel:
+	VPMOVSXDQ (SI), Z10
+	VPMULDQ   Z2, Z10, Z10
+	VPSRAVQ   Z6, Z10, Z11
+	VPANDQ    Z4, Z11, Z11
+	VPADDQ    Z3, Z10, Z10
+	VPADDQ    Z11, Z10, Z10
+	VPSRAVQ   Z5, Z10, Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMAXSQ   Z8, Z10, Z10
+	VPMINSQ   Z9, Z10, Z10
+	VPMOVQB   Z10, X0
+	VMOVDQU8  X0, K1, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func scale16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·scale16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 88(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 96(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 104(AX)
+	VPBROADCASTQ 64(AX), Z7
+	VPBROADCASTQ 72(AX), Z8
+	VPBROADCASTQ 80(AX), Z9
+	CMPQ         48(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      96(AX), BX
+	VMOVDQU32 (BX), Z2
+	VMOVDQU32 64(BX), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 192(BX), Z5
+	VMOVDQU32 256(BX), Z6
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
+	MOVQ      24(AX), DX
+
+pixel:
+	VPMOVSXDQ (SI), Z10
+	VPMULDQ   Z2, Z10, Z10
+	VPSRAVQ   Z6, Z10, Z11
+	VPANDQ    Z4, Z11, Z11
+	VPADDQ    Z3, Z10, Z10
+	VPADDQ    Z11, Z10, Z10
+	VPSRAVQ   Z5, Z10, Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMAXSQ   Z8, Z10, Z10
+	VPMINSQ   Z9, Z10, Z10
+	VPMOVQW   Z10, X0
+	VMOVDQU   X0, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $+320, 96(AX)
+	ADDQ      $0x20, 88(AX)
+	ADDQ      $0x10, 104(AX)
+	DECQ      48(AX)
+	JNE       block
+
+tail:
+	CMPQ      56(AX), $0x00
+	JEQ       done
+	MOVQ      56(AX), CX
+	MOVL      $0x00000001, BX
+	SHLL      CL, BX
+	DECL      BX
+	KMOVW     BX, K1
+	MOVQ      96(AX), BX
+	VMOVDQU32 (BX), Z2
+	VMOVDQU32 64(BX), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 192(BX), Z5
+	VMOVDQU32 256(BX), Z6
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
+	MOVQ      24(AX), DX
+
+tailPixel:
+	VPMOVSXDQ (SI), Z10
+	VPMULDQ   Z2, Z10, Z10
+	VPSRAVQ   Z6, Z10, Z11
+	VPANDQ    Z4, Z11, Z11
+	VPADDQ    Z3, Z10, Z10
+	VPADDQ    Z11, Z10, Z10
+	VPSRAVQ   Z5, Z10, Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMAXSQ   Z8, Z10, Z10
+	VPMINSQ   Z9, Z10, Z10
+	VPMOVQW   Z10, X0
+	VMOVDQU16 X0, K1, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func addColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·addColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z11
+	VPADDQ    Z11, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+64, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func subColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·subColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z11
+	VPSUBQ    Z11, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+64, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func mulColumnAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·mulColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z11
+	VPMULLQ   Z11, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+64, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func maxColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·maxColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z11
+	VPMAXSQ   Z11, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+64, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func minColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·minColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z11
+	VPMINSQ   Z11, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+64, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func scaleColumnAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·scaleColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Z8
+	VPBROADCASTQ 56(AX), Z9
+
+next:
+	VMOVDQU32 (SI), Z10
+	VMOVDQU32 (BX), Z2
+	VMOVDQU32 64(BX), Z3
+	VMOVDQU32 128(BX), Z4
+	VMOVDQU32 192(BX), Z5
+	VMOVDQU32 256(BX), Z6
+	VPMULLQ   Z2, Z10, Z10
+	VPSRAVQ   Z6, Z10, Z11
+	VPANDQ    Z4, Z11, Z11
+	VPADDQ    Z3, Z10, Z10
+	VPADDQ    Z11, Z10, Z10
+	VPSRAVQ   Z5, Z10, Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMAXSQ   Z8, Z10, Z10
+	VPMINSQ   Z9, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x40, DI
+	ADDQ      $+320, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func from8ColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·from8ColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+
+next:
+	VPMOVZXBQ (SI), Z10
+	VPADDQ    Z7, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x08, SI
+	ADDQ      $0x40, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func from16ColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·from16ColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+
+next:
+	VPMOVSXWQ (SI), Z10
+	VPADDQ    Z7, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x10, SI
+	ADDQ      $0x40, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func from32ColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·from32ColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+
+next:
+	VPMOVSXDQ (SI), Z10
+	VPADDQ    Z7, Z10, Z10
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x40, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func to8ColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·to8ColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+
+next:
+	VMOVDQU32 (SI), Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMOVQB   Z10, X0
+	VMOVQ     X0, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x08, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func to16ColumnAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·to16ColumnAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPBROADCASTQ 40(AX), Z7
+
+next:
+	VMOVDQU32 (SI), Z10
+	VPADDQ    Z7, Z10, Z10
+	VPMOVQW   Z10, X0
+	VMOVDQU   X0, (DI)
+	ADDQ      $0x40, SI
+	ADDQ      $0x10, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func widenAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·widenAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), SI
+	MOVQ (AX), DI
+	MOVQ 16(AX), BX
+	MOVQ 32(AX), DX
+
+next:
+	VMOVDQU32 (BX), Z10
+	MOVQ      SI, CX
+	MOVQ      64(AX), R8
+
+part:
+	VPMOVSXDQ (CX), Z11
+	VPADDQ    Z11, Z10, Z10
+	ADDQ      80(AX), CX
+	DECQ      R8
+	JNE       part
+	MOVQ      72(AX), R8
+	JMP       test
+
+shifted:
+	VPMOVSXDQ (CX), Z11
+	VPSLLQ    $0x08, Z11, Z11
+	VPADDQ    Z11, Z10, Z10
+	ADDQ      80(AX), CX
+
+test:
+	DECQ      R8
+	JGE       shifted
+	VMOVDQU32 Z10, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $+64, DI
+	ADDQ      $+64, BX
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func scale16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·scale16AVX2(SB), NOSPLIT, $16-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 88(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 96(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 104(AX)
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 64(AX), Y7
+	VPBROADCASTQ 72(AX), Y8
+	VPBROADCASTQ 80(AX), Y9
+	CMPQ         48(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ    96(AX), BX
+	VMOVDQU (BX), Y2
+	VMOVDQU 32(BX), Y3
+	VMOVDQU 64(BX), Y4
+	VMOVDQU 96(BX), Y5
+	VMOVDQU 128(BX), Y6
+	MOVQ    88(AX), SI
+	MOVQ    104(AX), DI
+	MOVQ    24(AX), DX
+
+pixel:
+	VPMOVSXDQ    (SI), Y10
+	VPMULDQ      Y2, Y10, Y10
+	VPSRLVQ      Y6, Y12, Y13
+	VPSRLVQ      Y6, Y10, Y11
+	VPXOR        Y13, Y11, Y11
+	VPSUBQ       Y13, Y11, Y11
+	VPAND        Y4, Y11, Y11
+	VPADDQ       Y3, Y10, Y10
+	VPADDQ       Y11, Y10, Y10
+	VPSRLVQ      Y5, Y12, Y13
+	VPSRLVQ      Y5, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPSUBQ       Y13, Y10, Y10
+	VPADDQ       Y7, Y10, Y10
+	VPCMPGTQ     Y10, Y8, Y13
+	VPBLENDVB    Y13, Y8, Y10, Y10
+	VPCMPGTQ     Y9, Y10, Y13
+	VPBLENDVB    Y13, Y9, Y10, Y10
+	VPSHUFD      $0x08, Y10, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLQDQ  X1, X0, X0
+	VPACKSSDW    X0, X0, X0
+	VMOVQ        X0, (DI)
+	ADDQ         32(AX), SI
+	ADDQ         40(AX), DI
+	DECQ         DX
+	JNE          pixel
+	ADDQ         $+160, 96(AX)
+	ADDQ         $0x10, 88(AX)
+	ADDQ         $0x08, 104(AX)
+	DECQ         48(AX)
+	JNE          block
+
+tail:
+	CMPQ    56(AX), $0x00
+	JEQ     done
+	MOVQ    96(AX), BX
+	VMOVDQU (BX), Y2
+	VMOVDQU 32(BX), Y3
+	VMOVDQU 64(BX), Y4
+	VMOVDQU 96(BX), Y5
+	VMOVDQU 128(BX), Y6
+	MOVQ    88(AX), SI
+	MOVQ    104(AX), DI
+	MOVQ    24(AX), DX
+
+tailPixel:
+	VPMOVSXDQ    (SI), Y10
+	VPMULDQ      Y2, Y10, Y10
+	VPSRLVQ      Y6, Y12, Y13
+	VPSRLVQ      Y6, Y10, Y11
+	VPXOR        Y13, Y11, Y11
+	VPSUBQ       Y13, Y11, Y11
+	VPAND        Y4, Y11, Y11
+	VPADDQ       Y3, Y10, Y10
+	VPADDQ       Y11, Y10, Y10
+	VPSRLVQ      Y5, Y12, Y13
+	VPSRLVQ      Y5, Y10, Y10
+	VPXOR        Y13, Y10, Y10
+	VPSUBQ       Y13, Y10, Y10
+	VPADDQ       Y7, Y10, Y10
+	VPCMPGTQ     Y10, Y8, Y13
+	VPBLENDVB    Y13, Y8, Y10, Y10
+	VPCMPGTQ     Y9, Y10, Y13
+	VPBLENDVB    Y13, Y9, Y10, Y10
+	VPSHUFD      $0x08, Y10, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLQDQ  X1, X0, X0
+	VPACKSSDW    X0, X0, X0
+	VMOVDQU      X0, (SP)
+	XORQ         CX, CX
+
+word:
+	MOVW (SP)(CX*2), BX
+	MOVW BX, (DI)(CX*2)
+	INCQ CX
+	CMPQ CX, 56(AX)
+	JLT  word
+	ADDQ 32(AX), SI
+	ADDQ 40(AX), DI
+	DECQ DX
+	JNE  tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func addColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·addColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU (SI), Y10
+	VMOVDQU (BX), Y11
+	VPADDQ  Y11, Y10, Y10
+	VMOVDQU Y10, (DI)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DI
+	ADDQ    $+32, BX
+	CMPQ    BX, CX
+	JNE     same
+	MOVQ    16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func subColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·subColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU (SI), Y10
+	VMOVDQU (BX), Y11
+	VPSUBQ  Y11, Y10, Y10
+	VMOVDQU Y10, (DI)
+	ADDQ    $0x20, SI
+	ADDQ    $0x20, DI
+	ADDQ    $+32, BX
+	CMPQ    BX, CX
+	JNE     same
+	MOVQ    16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func mulColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·mulColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU  (SI), Y10
+	VMOVDQU  (BX), Y11
+	VPSRLQ   $0x20, Y10, Y13
+	VPMULUDQ Y11, Y13, Y13
+	VPSRLQ   $0x20, Y11, Y14
+	VPMULUDQ Y10, Y14, Y14
+	VPADDQ   Y14, Y13, Y13
+	VPSLLQ   $0x20, Y13, Y13
+	VPMULUDQ Y11, Y10, Y10
+	VPADDQ   Y13, Y10, Y10
+	VMOVDQU  Y10, (DI)
+	ADDQ     $0x20, SI
+	ADDQ     $0x20, DI
+	ADDQ     $+32, BX
+	CMPQ     BX, CX
+	JNE      same
+	MOVQ     16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func maxColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·maxColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU   (SI), Y10
+	VMOVDQU   (BX), Y11
+	VPCMPGTQ  Y10, Y11, Y13
+	VPBLENDVB Y13, Y11, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $+32, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func minColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·minColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU   (SI), Y10
+	VMOVDQU   (BX), Y11
+	VPCMPGTQ  Y11, Y10, Y13
+	VPBLENDVB Y13, Y11, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $+32, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func scaleColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·scaleColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+	MOVQ         16(AX), BX
+	MOVQ         BX, CX
+	ADDQ         24(AX), CX
+	VPBROADCASTQ 48(AX), Y8
+	VPBROADCASTQ 56(AX), Y9
+
+next:
+	VMOVDQU   (SI), Y10
+	VMOVDQU   (BX), Y2
+	VMOVDQU   32(BX), Y3
+	VMOVDQU   64(BX), Y4
+	VMOVDQU   96(BX), Y5
+	VMOVDQU   128(BX), Y6
+	VPSRLQ    $0x20, Y10, Y13
+	VPMULUDQ  Y2, Y13, Y13
+	VPSRLQ    $0x20, Y2, Y14
+	VPMULUDQ  Y10, Y14, Y14
+	VPADDQ    Y14, Y13, Y13
+	VPSLLQ    $0x20, Y13, Y13
+	VPMULUDQ  Y2, Y10, Y10
+	VPADDQ    Y13, Y10, Y10
+	VPSRLVQ   Y6, Y12, Y13
+	VPSRLVQ   Y6, Y10, Y11
+	VPXOR     Y13, Y11, Y11
+	VPSUBQ    Y13, Y11, Y11
+	VPAND     Y4, Y11, Y11
+	VPADDQ    Y3, Y10, Y10
+	VPADDQ    Y11, Y10, Y10
+	VPSRLVQ   Y5, Y12, Y13
+	VPSRLVQ   Y5, Y10, Y10
+	VPXOR     Y13, Y10, Y10
+	VPSUBQ    Y13, Y10, Y10
+	VPADDQ    Y7, Y10, Y10
+	VPCMPGTQ  Y10, Y8, Y13
+	VPBLENDVB Y13, Y8, Y10, Y10
+	VPCMPGTQ  Y9, Y10, Y13
+	VPBLENDVB Y13, Y9, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x20, SI
+	ADDQ      $0x20, DI
+	ADDQ      $+160, BX
+	CMPQ      BX, CX
+	JNE       same
+	MOVQ      16(AX), BX
+
+same:
+	DECQ DX
+	JNE  next
+	VZEROUPPER
+	RET
+
+// func from8ColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·from8ColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+
+next:
+	VPMOVZXBQ (SI), Y10
+	VPADDQ    Y7, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x04, SI
+	ADDQ      $0x20, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func from16ColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·from16ColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+
+next:
+	VPMOVSXWQ (SI), Y10
+	VPADDQ    Y7, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x08, SI
+	ADDQ      $0x20, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func from32ColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·from32ColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+
+next:
+	VPMOVSXDQ (SI), Y10
+	VPADDQ    Y7, Y10, Y10
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x10, SI
+	ADDQ      $0x20, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func to16ColumnAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·to16ColumnAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         32(AX), DX
+	VPCMPEQD     Y12, Y12, Y12
+	VPSLLQ       $0x3f, Y12, Y12
+	VPBROADCASTQ 40(AX), Y7
+
+next:
+	VMOVDQU      (SI), Y10
+	VPADDQ       Y7, Y10, Y10
+	VPSHUFD      $0x08, Y10, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLQDQ  X1, X0, X0
+	VPACKSSDW    X0, X0, X0
+	VMOVQ        X0, (DI)
+	ADDQ         $0x20, SI
+	ADDQ         $0x08, DI
+	DECQ         DX
+	JNE          next
+	VZEROUPPER
+	RET
+
+// func widenAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·widenAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), SI
+	MOVQ (AX), DI
+	MOVQ 16(AX), BX
+	MOVQ 32(AX), DX
+
+next:
+	VMOVDQU (BX), Y10
+	MOVQ    SI, CX
+	MOVQ    64(AX), R8
+
+part:
+	VPMOVSXDQ (CX), Y11
+	VPADDQ    Y11, Y10, Y10
+	ADDQ      80(AX), CX
+	DECQ      R8
+	JNE       part
+	MOVQ      72(AX), R8
+	JMP       test
+
+shifted:
+	VPMOVSXDQ (CX), Y11
+	VPSLLQ    $0x08, Y11, Y11
+	VPADDQ    Y11, Y10, Y10
+	ADDQ      80(AX), CX
+
+test:
+	DECQ    R8
+	JGE     shifted
+	VMOVDQU Y10, (DI)
+	ADDQ    $0x10, SI
+	ADDQ    $+32, DI
+	ADDQ    $+32, BX
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET

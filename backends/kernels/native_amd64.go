@@ -16,7 +16,7 @@ func has(l Level) bool {
 }
 
 // dotKernel is the function for a tile of 1 or many pixels by 1, 2, 4 or 8 blocks. ints are of 1 byte or of 2.
-func dotKernel(l Level, bytes int, many bool, blocks int) func(*dotArgs) {
+func dotKernel(l Level, bytes int, many bool, blocks int) kernel {
 	t := dots512[0]
 	switch {
 	case l == AVX2:
@@ -31,82 +31,43 @@ func dotKernel(l Level, bytes int, many bool, blocks int) func(*dotArgs) {
 	return t[i]
 }
 
-var dots512 = [2][6]func(*dotArgs){
-	{dot1x1U8AVX512, dot1x2U8AVX512, dot1x4U8AVX512, dot1x8U8AVX512, dot8x1U8AVX512, dot8x2U8AVX512},
-	{dot1x1I16AVX512, dot1x2I16AVX512, dot1x4I16AVX512, dot1x8I16AVX512, dot8x1I16AVX512, dot8x2I16AVX512},
+var dots512 = [2][6]kernel{
+	{kDot1x1U8AVX512, kDot1x2U8AVX512, kDot1x4U8AVX512, kDot1x8U8AVX512, kDot8x1U8AVX512, kDot8x2U8AVX512},
+	{kDot1x1I16AVX512, kDot1x2I16AVX512, kDot1x4I16AVX512, kDot1x8I16AVX512, kDot8x1I16AVX512, kDot8x2I16AVX512},
 }
 
-var dots256 = [6]func(*dotArgs){dot1x1I16AVX2, dot1x2I16AVX2, dot1x4I16AVX2, dot1x8I16AVX2, dot4x1I16AVX2, dot4x2I16AVX2}
+var dots256 = [6]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x4I16AVX2, kDot1x8I16AVX2, kDot4x1I16AVX2, kDot4x2I16AVX2}
 
-func requantKernel(l Level, bytes int) func(*requantArgs) {
+func requantKernel(l Level, bytes int) kernel {
 	switch {
 	case l == AVX2:
-		return requantI16AVX2
+		return kRequantI16AVX2
 	case bytes == 2:
-		return requantI16AVX512
+		return kRequantI16AVX512
 	}
-	return requantU8AVX512
+	return kRequantU8AVX512
 }
 
-//go:noescape
-func dot8x2U8AVX512(a *dotArgs)
+func columnsOf(l Level) *columnKernels {
+	switch l {
+	case AVX512:
+		return &columns512
+	case AVX2:
+		return &columns256
+	}
+	return nil
+}
 
-//go:noescape
-func dot8x1U8AVX512(a *dotArgs)
+var columns512 = columnKernels{
+	lanes: 8,
+	ops:   [numColumnOps]kernel{kAddColumnAVX512, kSubColumnAVX512, kMulColumnAVX512, kMaxColumnAVX512, kMinColumnAVX512},
+	scale: kScaleColumnAVX512, from8: kFrom8ColumnAVX512, from16: kFrom16ColumnAVX512, from32: kFrom32ColumnAVX512,
+	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512,
+}
 
-//go:noescape
-func dot1x8U8AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x4U8AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x2U8AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x1U8AVX512(a *dotArgs)
-
-//go:noescape
-func dot8x2I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot8x1I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x8I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x4I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x2I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot1x1I16AVX512(a *dotArgs)
-
-//go:noescape
-func dot4x2I16AVX2(a *dotArgs)
-
-//go:noescape
-func dot4x1I16AVX2(a *dotArgs)
-
-//go:noescape
-func dot1x8I16AVX2(a *dotArgs)
-
-//go:noescape
-func dot1x4I16AVX2(a *dotArgs)
-
-//go:noescape
-func dot1x2I16AVX2(a *dotArgs)
-
-//go:noescape
-func dot1x1I16AVX2(a *dotArgs)
-
-//go:noescape
-func requantU8AVX512(a *requantArgs)
-
-//go:noescape
-func requantI16AVX512(a *requantArgs)
-
-//go:noescape
-func requantI16AVX2(a *requantArgs)
+var columns256 = columnKernels{
+	lanes: 4,
+	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
+	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
+	to16: kTo16ColumnAVX2, widen: kWidenAVX2, rescale16: kScale16AVX2,
+}

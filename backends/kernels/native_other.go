@@ -2,8 +2,14 @@
 
 package kernels
 
+import "unsafe"
+
 func has(l Level) bool { return l == Generic }
 
-func dotKernel(Level, int, bool, int) func(*dotArgs) { panic("kernels: no native code for this CPU") }
+func (kernel) call(unsafe.Pointer) { panic("kernels: no native code for this CPU") }
 
-func requantKernel(Level, int) func(*requantArgs) { panic("kernels: no native code for this CPU") }
+func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code for this CPU") }
+
+func requantKernel(Level, int) kernel { panic("kernels: no native code for this CPU") }
+
+func columnsOf(Level) *columnKernels { return nil }

@@ -2,19 +2,33 @@ package kernels
 
 import "unsafe"
 
-// Requant32 is a Requant of 32-bit accumulators for native code, to elements of type Y. Multipliers are scaled so that every shift
-// is 32 places, and the rounding and what is added after it are one number:
+// Requant32 is a Requant of 32-bit accumulators for native code, to elements of type Y. Where it can be, multipliers are scaled so
+// that every shift is 32 places, and the rounding and what is added after it are one number:
 //
 //	y = min(max((v*mul + add) >> 32, lo), hi)
 //
-// It is immutable.
+// Else scales are as in Requant, in 64 bits. It is immutable.
 type Requant32[Y uint8 | int16] struct {
-	call   func(*requantArgs)
+	kernel kernel
 	lanes  int
 	c      int
 	mul    []int32
 	add    []int64 // for each block: of its even channels, then of its odd ones
 	lo, hi int64
+
+	general kernel  // for scales as they are; 0 where shifts are 32 places
+	scales  []int64 // packed
+	plus    int64
+}
+
+// scaleArgs is what the kernels of gen/scale.go take. They write to blocks and to the last three, their scratch.
+type scaleArgs struct {
+	acc, scale, dst      unsafe.Pointer
+	pixels               int
+	accStride, dstStride int // bytes
+	blocks, tail         int
+	add, lo, hi          int64
+	_                    [3]uintptr // acc, scale and dst as they move on
 }
 
 // requantArgs is what the kernels of gen/requant.go take. They write to blocks and to the last four, their scratch.
@@ -28,44 +42,65 @@ type requantArgs struct {
 }
 
 // NewRequant32 makes a Requant32 of c channels that equals q for accumulators in [from[i], to[i]] of channel i, less zero in the
-// result. It is nil where there is none: where a tie may come and has to be seen, or numbers are too wide.
+// result. It is nil where there is none: where numbers are too wide.
 func NewRequant32[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *Requant32[Y] {
 	var y Y
 	size := int(unsafe.Sizeof(y))
-	if level == Generic || level == AVX2 && size == 1 {
-		return nil
-	}
-	lanes := 16
-	if level == AVX2 {
-		lanes = 8
-	}
-	if len(q.scale) != 1 && len(q.scale) != c {
-		return nil
-	}
-	padded := (c + lanes - 1) / lanes * lanes
-	r := &Requant32[Y]{call: requantKernel(level, size), lanes: lanes, c: c, mul: make([]int32, padded), add: make([]int64, padded),
-		lo: max(q.lo-zero, -1<<31), hi: min(q.hi-zero, 1<<31-1)}
-	add := q.add - zero
-	if add <= -1<<28 || add >= 1<<28 || r.lo > r.hi {
+	if level == Generic || level == AVX2 && size == 1 || len(q.scale) != 1 && len(q.scale) != c {
 		return nil
 	}
 	for i := range c {
-		mul, half, ok := q.scale[i%len(q.scale)].by32(from(i), to(i))
-		if !ok {
+		if from(i) < -1<<31 || to(i) >= 1<<31 {
 			return nil
 		}
-		r.mul[i] = mul
-		b, l := i/lanes, i%lanes
-		r.add[b*lanes+l%2*lanes/2+l/2] = half + add<<32
 	}
+	r := &Requant32[Y]{c: c}
+	if r.by32(level, size, q, from, to, zero) {
+		return r
+	}
+	for _, s := range q.scale {
+		if s.mul < -1<<31 || s.mul >= 1<<31 {
+			return nil
+		}
+	}
+	k := columnsOf(level)
+	r.lanes, r.general = k.lanes, k.rescale8
+	if size == 2 {
+		r.general = k.rescale16
+	}
+	r.scales = packScales(q.scale, (c+k.lanes-1)/k.lanes*k.lanes, k.lanes)
+	r.plus, r.lo, r.hi = q.add-zero, q.lo-zero, q.hi-zero
 	return r
+}
+
+// by32 makes r one with shifts of 32 places, if it can.
+func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c int) int64, zero int64) bool {
+	r.lanes = 16
+	if level == AVX2 {
+		r.lanes = 8
+	}
+	r.kernel = requantKernel(level, size)
+	padded := (r.c + r.lanes - 1) / r.lanes * r.lanes
+	r.mul, r.add = make([]int32, padded), make([]int64, padded)
+	r.lo, r.hi = max(q.lo-zero, -1<<31), min(q.hi-zero, 1<<31-1)
+	add := q.add - zero
+	if add <= -1<<28 || add >= 1<<28 || r.lo > r.hi {
+		return false
+	}
+	for i := range r.c {
+		mul, half, ok := q.scale[i%len(q.scale)].by32(from(i), to(i))
+		if !ok {
+			return false
+		}
+		r.mul[i] = mul
+		b, l := i/r.lanes, i%r.lanes
+		r.add[b*r.lanes+l%2*r.lanes/2+l/2] = half + add<<32
+	}
+	return true
 }
 
 // by32 is a scale with a shift of 32 places: (v*mul + add) >> 32 is what s makes of every v in lo..hi.
 func (s scale) by32(lo, hi int64) (mul int32, add int64, ok bool) {
-	if lo < -1<<31 || hi >= 1<<31 {
-		return 0, 0, false
-	}
 	half := s.half
 	switch {
 	case s.tie == 0:
@@ -119,8 +154,14 @@ func (r *Requant32[Y]) Row(dst []Y, stride int, acc []int32, width, n int) {
 	}
 	var y Y
 	_ = dst[(n-1)*stride+r.c-1]
-	_ = acc[(n-1)*width+len(r.mul)-1]
+	_ = acc[(n-1)*width+(r.c+r.lanes-1)/r.lanes*r.lanes-1]
+	if r.general != 0 {
+		a := scaleArgs{acc: unsafe.Pointer(&acc[0]), scale: unsafe.Pointer(&r.scales[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
+			accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(y)), blocks: r.c / r.lanes, tail: r.c % r.lanes, add: r.plus, lo: r.lo, hi: r.hi}
+		r.general.call(unsafe.Pointer(&a))
+		return
+	}
 	a := requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
 		accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(y)), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi}
-	r.call(&a)
+	r.kernel.call(unsafe.Pointer(&a))
 }

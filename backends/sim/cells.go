@@ -35,9 +35,9 @@ func (c *cells) get(l *layout, dst []int64, first, n int) {
 		d := dst[i*l.c : (i+m)*l.c]
 		switch l.kind {
 		case u8:
-			read(d, c.u8[at:], l.zero)
+			kernels.ReadColumn(l.level, d, c.u8[at:], l.zero)
 		case i16:
-			read(d, c.i16[at:], l.zero)
+			kernels.ReadColumn(l.level, d, c.i16[at:], l.zero)
 		default:
 			copy(d, c.i64[at:])
 		}
@@ -50,27 +50,13 @@ func (c *cells) put(l *layout, src []int64, first, n int) {
 		s := src[i*l.c : (i+m)*l.c]
 		switch l.kind {
 		case u8:
-			write(c.u8[at:], s, l.zero)
+			kernels.WriteColumn(l.level, c.u8[at:], s, l.zero)
 		case i16:
-			write(c.i16[at:], s, l.zero)
+			kernels.WriteColumn(l.level, c.i16[at:], s, l.zero)
 		default:
 			copy(c.i64[at:], s)
 		}
 	})
-}
-
-func read[X kernels.Int](dst []int64, src []X, zero int64) {
-	src = src[:len(dst)]
-	for i, v := range src {
-		dst[i] = int64(v) + zero
-	}
-}
-
-func write[X kernels.Int](dst []X, src []int64, zero int64) {
-	dst = dst[:len(src)]
-	for i, v := range src {
-		dst[i] = X(v - zero)
-	}
 }
 
 // cellsOf is the slice of type X.

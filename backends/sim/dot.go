@@ -83,6 +83,17 @@ func parts(d *hw.Dot, im *image) []part {
 	return r
 }
 
+// pixels are the places of all windows.
+func (p *part) pixels(g *hw.Geometry, l *layout) []int {
+	var r []int
+	for oy := range g.OH {
+		for ox := range g.OW {
+			r = append(r, start(g, l, oy)+ox*p.win.Step+p.c)
+		}
+	}
+	return r
+}
+
 // shifted are n biases from the given one on for elements that are stored less zero.
 func shifted(d *hw.Dot, zero int64, first, n int) []int64 {
 	k := len(d.Weights) / d.OC
@@ -112,8 +123,12 @@ func (m *Machine) prepareDot(k *hw.Kernel, e *epilogue) runner {
 		}
 		return portableDot[uint8](m, k, im, e, deep)
 	case i16:
-		if m.level != kernels.Generic && narrow && !deep && w.Lo >= -1<<15 && w.Hi < 1<<15 {
-			return nativeDot[int16](m, k, im, e)
+		if m.level != kernels.Generic && !deep && w.Lo >= -1<<15 && w.Hi < 1<<15 {
+			if narrow {
+				return nativeDot[int16](m, k, im, e)
+			} else if d.Groups == 1 {
+				return wideDot(m, k, im, e)
+			}
 		}
 		return portableDot[int16](m, k, im, e, deep)
 	}
@@ -187,13 +202,7 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue)
 	mg := d.OC / d.Groups
 	n8, n16 := 0, 0
 	for q, p := range parts(d, &im) {
-		var pixels []int
-		for oy := range d.OH {
-			for ox := range d.OW {
-				pixels = append(pixels, start(&d.Geometry, &im.layout, oy)+ox*p.win.Step+p.c)
-			}
-		}
-		c, err := kernels.NewConv[X](m.level, pixels, p.win.Off, p.win.Run, p.weights, p.bias)
+		c, err := kernels.NewConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias)
 		if err != nil {
 			panic(err) // prepareDot has chosen wrongly
 		}
@@ -246,9 +255,7 @@ func (r *asmDot[X]) run(s *State) {
 				r.out.segments(first, n, func(at, i, m int) { r.to16[q].Row(out.i16[at+q*mg:], d.OC, s.acc[i*width:], width, m) })
 			default:
 				for p := range n {
-					for o, v := range s.acc[p*width:][:mg] {
-						s.row[p*d.OC+q*mg+o] = int64(v)
-					}
+					kernels.ReadColumn(s.m.level, s.row[p*d.OC+q*mg:][:mg], s.acc[p*width:], 0)
 				}
 			}
 		}

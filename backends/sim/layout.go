@@ -17,6 +17,7 @@ const (
 // layout says how a buffer lies in memory: h rows of w pixels of c channels, which is the buffer's own order, inside a border that
 // sliding windows read. An element is stored as its value less zero, so that 8 or 16 bits do wherever the range has as many values.
 type layout struct {
+	level       kernels.Level // that copies it
 	kind        kind
 	zero        int64
 	h, w, c     int
@@ -59,7 +60,7 @@ func (l *layout) segments(first, n int, f func(at, i, m int)) {
 // newLayout is the layout of a buffer without a border. With AVX2 there are no kernels of 8 bits.
 func newLayout(b *hw.Buffer, level kernels.Level) layout {
 	c := b.Channels()
-	l := layout{kind: i64, h: 1, w: b.Len() / c, c: c, rows: 1, width: b.Len() / c}
+	l := layout{level: level, kind: i64, h: 1, w: b.Len() / c, c: c, rows: 1, width: b.Len() / c}
 	r := b.Range
 	switch {
 	case level != kernels.AVX2 && r.Lo >= 0 && r.Hi < 1<<8:

@@ -57,7 +57,7 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 	for _, k := range p.Kernels {
 		var e *epilogue
 		if k.Prog != nil {
-			e = newEpilogue(k)
+			e = newEpilogue(k, level)
 			m.cols = max(m.cols, k.Prog.Last()+1)
 		}
 		var r runner
@@ -92,7 +92,7 @@ type State struct {
 
 // NewState allocates all memory that runs need.
 func (m *Machine) NewState() *State {
-	s := &State{m: m, row: make([]int64, m.row), acc: make([]int32, m.acc)}
+	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc)}
 	for i := range m.layouts {
 		l, pad := &m.layouts[i], m.pads[i]
 		if !l.holds(pad) {
@@ -104,7 +104,7 @@ func (m *Machine) NewState() *State {
 		s.copies = append(s.copies, newCells(&m.copies[i].layout, m.copies[i].pad))
 	}
 	for range m.cols {
-		s.cols = append(s.cols, make([]int64, m.row))
+		s.cols = append(s.cols, kernels.MakeColumn(m.row))
 	}
 	for _, n := range m.wide {
 		s.wide = append(s.wide, make([]int64, n))

@@ -138,8 +138,8 @@ func TestDot(t *testing.T) {
 		}
 		want := map[kernels.Level][]string{
 			kernels.Generic: {"go 8", "go 16", "go 64"},
-			kernels.AVX2:    {"go 16", "go 64", "native 16", "native 16 to 16"},
-			kernels.AVX512:  {"go 8", "go 16", "go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16"},
+			kernels.AVX2:    {"go 16", "go 64", "native 16", "native 16 to 16", "wide"},
+			kernels.AVX512:  {"go 8", "go 16", "go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16", "wide"},
 		}[level]
 		for _, w := range want {
 			if used[w] < 3 {
@@ -160,6 +160,8 @@ func code(r runner) string {
 		return "go 64"
 	case *asmDot[uint8]:
 		return "native 8" + to(r.to8, r.to16)
+	case *wide:
+		return "wide"
 	case *asmDot[int16]:
 		return "native 16" + to(r.to8, r.to16)
 	}

@@ -1,0 +1,46 @@
+package sim
+
+import (
+	"quern/backends/kernels"
+	"quern/ir/hw"
+)
+
+// wide is a convolution of 16-bit elements whose accumulators need more than 32 bits, by native code.
+type wide struct {
+	k     *hw.Kernel
+	im    image
+	out   *layout
+	epi   *epilogue
+	conv  *kernels.Wide
+	chunk int // pixels
+}
+
+func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue) runner {
+	d := k.Dot
+	p := parts(d, &im)[0]
+	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
+	zero := im.layout.zero
+	c, err := kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
+	if err != nil {
+		panic(err) // prepareDot has chosen wrongly
+	}
+	r := &wide{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, conv: c}
+	tile := c.Tile()
+	r.chunk = min(max(cached/4/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
+	m.acc = max(m.acc, r.chunk*c.Width()*c.Parts())
+	m.row = max(m.row, r.chunk*d.OC+c.Width())
+	return r
+}
+
+func (r *wide) run(s *State) {
+	d := r.k.Dot
+	x := r.im.cells(s).i16
+	out := &s.bufs[r.k.Out.ID]
+	for first := 0; first < d.OH*d.OW; first += r.chunk {
+		n := min(r.chunk, d.OH*d.OW-first)
+		r.conv.Run(s.row, s.acc, x, first, n)
+		row := s.row[:n*d.OC]
+		r.epi.run(s, row, first)
+		out.put(r.out, row, first, n)
+	}
+}
