@@ -42,8 +42,19 @@ type columnKernels struct {
 	from8, from16       kernel
 	from32              kernel
 	to8, to16           kernel
-	widen               kernel
+	widen, input        kernel
+	bytes, words        poolKernels // of elements of 8 and 16 bits
 	rescale8, rescale16 kernel
+}
+
+// poolKernels are those over windows of one type of elements.
+type poolKernels struct{ max, sum, deep kernel }
+
+func (k *columnKernels) pool(bytes int) *poolKernels {
+	if bytes == 1 {
+		return &k.bytes
+	}
+	return &k.words
 }
 
 // registers is the number of registers that hold n elements; it checks the columns' room.

@@ -28,7 +28,14 @@ const (
 	kRequantI16AVX512
 	kRequantI16AVX2
 	kScale8AVX512
+	kMax8AVX512
+	kSum8AVX512
+	kDeep8AVX512
 	kScale16AVX512
+	kMax16AVX512
+	kSum16AVX512
+	kDeep16AVX512
+	kInputAVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
 	kMulColumnAVX512
@@ -42,6 +49,10 @@ const (
 	kTo16ColumnAVX512
 	kWidenAVX512
 	kScale16AVX2
+	kMax16AVX2
+	kSum16AVX2
+	kDeep16AVX2
+	kInputAVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
 	kMulColumnAVX2
@@ -101,8 +112,22 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantI16AVX2(a)
 	case kScale8AVX512:
 		scale8AVX512(a)
+	case kMax8AVX512:
+		max8AVX512(a)
+	case kSum8AVX512:
+		sum8AVX512(a)
+	case kDeep8AVX512:
+		deep8AVX512(a)
 	case kScale16AVX512:
 		scale16AVX512(a)
+	case kMax16AVX512:
+		max16AVX512(a)
+	case kSum16AVX512:
+		sum16AVX512(a)
+	case kDeep16AVX512:
+		deep16AVX512(a)
+	case kInputAVX512:
+		inputAVX512(a)
 	case kAddColumnAVX512:
 		addColumnAVX512(a)
 	case kSubColumnAVX512:
@@ -129,6 +154,14 @@ func (k kernel) call(a unsafe.Pointer) {
 		widenAVX512(a)
 	case kScale16AVX2:
 		scale16AVX2(a)
+	case kMax16AVX2:
+		max16AVX2(a)
+	case kSum16AVX2:
+		sum16AVX2(a)
+	case kDeep16AVX2:
+		deep16AVX2(a)
+	case kInputAVX2:
+		inputAVX2(a)
 	case kAddColumnAVX2:
 		addColumnAVX2(a)
 	case kSubColumnAVX2:
@@ -223,7 +256,28 @@ func requantI16AVX2(a unsafe.Pointer)
 func scale8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func max8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func sum8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func deep8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func scale16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func max16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func sum16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func deep16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func inputAVX512(a unsafe.Pointer)
 
 //go:noescape
 func addColumnAVX512(a unsafe.Pointer)
@@ -263,6 +317,18 @@ func widenAVX512(a unsafe.Pointer)
 
 //go:noescape
 func scale16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func max16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func sum16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func deep16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func inputAVX2(a unsafe.Pointer)
 
 //go:noescape
 func addColumnAVX2(a unsafe.Pointer)

@@ -1580,6 +1580,152 @@ done:
 	VZEROUPPER
 	RET
 
+// func max8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·max8AVX512(SB), NOSPLIT, $0-8
+	MOVQ  a+0(FP), AX
+	MOVQ  64(AX), CX
+	MOVQ  $-1, R10
+	SHLQ  CL, R10
+	NOTQ  R10
+	KMOVQ R10, K1
+	MOVQ  (AX), SI
+	MOVQ  8(AX), DI
+	MOVQ  32(AX), DX
+	MOVQ  16(AX), R8
+	MOVQ  24(AX), CX
+	LEAQ  (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+	JMP  test
+
+block:
+	MOVQ      (R8), R10
+	VMOVDQU32 (R12)(R10*1), Z0
+	MOVQ      R8, BX
+
+tap:
+	MOVQ      (BX), R10
+	VPMAXUB   (R12)(R10*1), Z0, Z0
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $+64, R12
+	ADDQ      $+64, R11
+
+test:
+	DECQ       R9
+	JGE        block
+	CMPQ       64(AX), $0x00
+	JEQ        next
+	MOVQ       (R8), R10
+	VMOVDQU8.Z (R12)(R10*1), K1, Z0
+	MOVQ       R8, BX
+
+tailTap:
+	MOVQ       (BX), R10
+	VMOVDQU8.Z (R12)(R10*1), K1, Z1
+	VPMAXUB    Z1, Z0, Z0
+	ADDQ       $0x08, BX
+	CMPQ       BX, CX
+	JNE        tailTap
+	VMOVDQU8   Z0, K1, (R11)
+
+next:
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func sum8AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·sum8AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), DX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), CX
+	LEAQ (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+
+block:
+	VPXORQ Z0, Z0, Z0
+	MOVQ   R8, BX
+
+tap:
+	MOVQ      (BX), R10
+	VPMOVZXBQ (R12)(R10*1), Z1
+	VPADDQ    Z1, Z0, Z0
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $0x08, R12
+	ADDQ      $+64, R11
+	DECQ      R9
+	JNE       block
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func deep8AVX512(a *byte)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·deep8AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), R12
+	MOVQ 56(AX), R13
+	MOVQ 32(AX), R14
+	MOVQ 40(AX), CX
+	LEAQ (R14)(CX*8), CX
+
+pixel:
+	MOVLQSX (R12), SI
+	ADDQ    $0x04, R12
+	ADDQ    (AX), SI
+	MOVQ    8(AX), R8
+	MOVQ    24(AX), R10
+	MOVQ    64(AX), R9
+	MOVQ    DI, R11
+
+block:
+	VMOVDQU32 (R10), Z0
+	MOVQ      R14, BX
+
+tap:
+	MOVQ      (BX), DX
+	VPMOVZXBD (SI)(DX*1), Z1
+	VPDPWSSD  (R8), Z1, Z0
+	ADDQ      $+64, R8
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $+64, R11
+	ADDQ      $+64, R10
+	ADDQ      $0x10, SI
+	DECQ      R9
+	JNE       block
+	ADDQ      72(AX), DI
+	DECQ      R13
+	JNE       pixel
+	VZEROUPPER
+	RET
+
 // func scale16AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·scale16AVX512(SB), NOSPLIT, $0-8
@@ -1667,6 +1813,187 @@ tailPixel:
 	JNE       tailPixel
 
 done:
+	VZEROUPPER
+	RET
+
+// func max16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·max16AVX512(SB), NOSPLIT, $0-8
+	MOVQ  a+0(FP), AX
+	MOVQ  64(AX), CX
+	MOVQ  $-1, R10
+	SHLQ  CL, R10
+	NOTQ  R10
+	KMOVQ R10, K1
+	MOVQ  (AX), SI
+	MOVQ  8(AX), DI
+	MOVQ  32(AX), DX
+	MOVQ  16(AX), R8
+	MOVQ  24(AX), CX
+	LEAQ  (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+	JMP  test
+
+block:
+	MOVQ      (R8), R10
+	VMOVDQU32 (R12)(R10*1), Z0
+	MOVQ      R8, BX
+
+tap:
+	MOVQ      (BX), R10
+	VPMAXSW   (R12)(R10*1), Z0, Z0
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $+64, R12
+	ADDQ      $+64, R11
+
+test:
+	DECQ        R9
+	JGE         block
+	CMPQ        64(AX), $0x00
+	JEQ         next
+	MOVQ        (R8), R10
+	VMOVDQU16.Z (R12)(R10*1), K1, Z0
+	MOVQ        R8, BX
+
+tailTap:
+	MOVQ        (BX), R10
+	VMOVDQU16.Z (R12)(R10*1), K1, Z1
+	VPMAXSW     Z1, Z0, Z0
+	ADDQ        $0x08, BX
+	CMPQ        BX, CX
+	JNE         tailTap
+	VMOVDQU16   Z0, K1, (R11)
+
+next:
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func sum16AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·sum16AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), DX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), CX
+	LEAQ (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+
+block:
+	VPXORQ Z0, Z0, Z0
+	MOVQ   R8, BX
+
+tap:
+	MOVQ      (BX), R10
+	VPMOVSXWQ (R12)(R10*1), Z1
+	VPADDQ    Z1, Z0, Z0
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $0x10, R12
+	ADDQ      $+64, R11
+	DECQ      R9
+	JNE       block
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func deep16AVX512(a *byte)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·deep16AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), R12
+	MOVQ 56(AX), R13
+	MOVQ 32(AX), R14
+	MOVQ 40(AX), CX
+	LEAQ (R14)(CX*8), CX
+
+pixel:
+	MOVLQSX (R12), SI
+	ADDQ    $0x04, R12
+	ADDQ    (AX), SI
+	MOVQ    8(AX), R8
+	MOVQ    24(AX), R10
+	MOVQ    64(AX), R9
+	MOVQ    DI, R11
+
+block:
+	VMOVDQU32 (R10), Z0
+	MOVQ      R14, BX
+
+tap:
+	MOVQ      (BX), DX
+	VPMOVSXWD (SI)(DX*1), Z1
+	VPDPWSSD  (R8), Z1, Z0
+	ADDQ      $+64, R8
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU32 Z0, (R11)
+	ADDQ      $+64, R11
+	ADDQ      $+64, R10
+	ADDQ      $0x20, SI
+	DECQ      R9
+	JNE       block
+	ADDQ      72(AX), DI
+	DECQ      R13
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func inputAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·inputAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Z2
+	VBROADCASTSD 32(AX), Z3
+	VBROADCASTSD 40(AX), Z4
+	VBROADCASTSD 48(AX), Z5
+	VPXORQ       Z7, Z7, Z7
+	XORL         BX, BX
+
+next:
+	VMOVUPS     (SI), Y0
+	VCVTPS2PD   Y0, Z1
+	VCMPPD      $0x03, Z1, Z1, K1
+	KMOVB       K1, CX
+	ORL         CX, BX
+	VDIVPD      Z2, Z1, Z1
+	VRNDSCALEPD $0x08, Z1, Z1
+	VADDPD      Z3, Z1, Z1
+	VMAXPD      Z4, Z1, Z1
+	VMINPD      Z5, Z1, Z1
+	VCVTTPD2DQ  Z1, Y0
+	VMOVUPS     Y0, (DI)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	DECQ        DX
+	JNE         next
+	MOVQ        BX, 56(AX)
 	VZEROUPPER
 	RET
 
@@ -2131,6 +2458,167 @@ word:
 	JNE  tailPixel
 
 done:
+	VZEROUPPER
+	RET
+
+// func max16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·max16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), DX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), CX
+	LEAQ (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+	JMP  test
+
+block:
+	MOVQ    (R8), R10
+	VMOVDQU (R12)(R10*1), Y0
+	MOVQ    R8, BX
+
+tap:
+	MOVQ    (BX), R10
+	VPMAXSW (R12)(R10*1), Y0, Y0
+	ADDQ    $0x08, BX
+	CMPQ    BX, CX
+	JNE     tap
+	VMOVDQU Y0, (R11)
+	ADDQ    $+32, R12
+	ADDQ    $+32, R11
+
+test:
+	DECQ R9
+	JGE  block
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  pixel
+	VZEROUPPER
+	RET
+
+// func sum16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·sum16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), DX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), CX
+	LEAQ (R8)(CX*8), CX
+
+pixel:
+	MOVQ SI, R12
+	MOVQ DI, R11
+	MOVQ 56(AX), R9
+
+block:
+	VPXOR Y0, Y0, Y0
+	MOVQ  R8, BX
+
+tap:
+	MOVQ      (BX), R10
+	VPMOVSXWQ (R12)(R10*1), Y1
+	VPADDQ    Y1, Y0, Y0
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU   Y0, (R11)
+	ADDQ      $0x08, R12
+	ADDQ      $+32, R11
+	DECQ      R9
+	JNE       block
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func deep16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·deep16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), R12
+	MOVQ 56(AX), R13
+	MOVQ 32(AX), R14
+	MOVQ 40(AX), CX
+	LEAQ (R14)(CX*8), CX
+
+pixel:
+	MOVLQSX (R12), SI
+	ADDQ    $0x04, R12
+	ADDQ    (AX), SI
+	MOVQ    8(AX), R8
+	MOVQ    24(AX), R10
+	MOVQ    64(AX), R9
+	MOVQ    DI, R11
+
+block:
+	VMOVDQU (R10), Y0
+	MOVQ    R14, BX
+
+tap:
+	MOVQ      (BX), DX
+	VPMOVSXWD (SI)(DX*1), Y1
+	VPMADDWD  (R8), Y1, Y1
+	VPADDD    Y1, Y0, Y0
+	ADDQ      $+32, R8
+	ADDQ      $0x08, BX
+	CMPQ      BX, CX
+	JNE       tap
+	VMOVDQU   Y0, (R11)
+	ADDQ      $+32, R11
+	ADDQ      $+32, R10
+	ADDQ      $0x10, SI
+	DECQ      R9
+	JNE       block
+	ADDQ      72(AX), DI
+	DECQ      R13
+	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func inputAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·inputAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Y2
+	VBROADCASTSD 32(AX), Y3
+	VBROADCASTSD 40(AX), Y4
+	VBROADCASTSD 48(AX), Y5
+	VPXOR        Y7, Y7, Y7
+	XORL         BX, BX
+
+next:
+	VMOVUPS     (SI), X0
+	VCVTPS2PD   X0, Y1
+	VCMPPD      $0x03, Y1, Y1, Y6
+	VORPD       Y6, Y7, Y7
+	VDIVPD      Y2, Y1, Y1
+	VROUNDPD    $0x08, Y1, Y1
+	VADDPD      Y3, Y1, Y1
+	VMAXPD      Y4, Y1, Y1
+	VMINPD      Y5, Y1, Y1
+	VCVTTPD2DQY Y1, X0
+	VMOVUPS     X0, (DI)
+	ADDQ        $0x10, SI
+	ADDQ        $0x10, DI
+	DECQ        DX
+	JNE         next
+	VMOVMSKPD   Y7, BX
+	MOVQ        BX, 56(AX)
 	VZEROUPPER
 	RET
 

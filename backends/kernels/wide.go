@@ -1,15 +1,25 @@
 package kernels
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Wide is a Conv of int16 whose sums need more than 32 bits. The window is cut into parts whose sums fit, and where that saves parts
 // the weights are cut into a low byte and the rest. It is immutable.
 type Wide struct {
 	k       *columnKernels
-	parts   []*Conv[int16] // the first plain of them as they are, the others times 256
+	parts   []narrow // the first plain of them as they are, the others times 256
 	plain   int
 	bias    []int64 // [Width]
 	channel int     // output channels
+}
+
+// narrow is a convolution with sums of 32 bits.
+type narrow interface {
+	Run(acc []int32, x []int16, first, n int)
+	Width() int
+	Tile() int
 }
 
 // piece is a part of a run of the window.
@@ -23,13 +33,7 @@ type piece struct {
 func NewWide(level Level, pixels, off []int, run int, w []int32, bias []int64, lo, hi int64) (*Wide, error) {
 	oc := len(bias)
 	r := &Wide{k: columnsOf(level), channel: oc}
-	low, high := make([]int32, len(w)), make([]int32, len(w))
-	rest := false
-	for i, v := range w {
-		low[i] = int32(int8(v))
-		high[i] = (v - low[i]) >> 8
-		rest = rest || high[i] != 0
-	}
+	low, high, rest := halves(w)
 	fits := func(w []int32) [][]piece { return cut(off, run, w, oc, lo, hi) }
 	plain, split := fits(w), fits(low)
 	var upper [][]piece
@@ -75,6 +79,36 @@ func NewWide(level Level, pixels, off []int, run int, w []int32, bias []int64, l
 	}
 	if err != nil {
 		return nil, err
+	}
+	r.bias = make([]int64, r.Width())
+	copy(r.bias, bias)
+	return r, nil
+}
+
+// halves are weights as a low byte with a sign and the rest, 256 times that; the last result tells whether there is a rest.
+func halves(w []int32) (low, high []int32, rest bool) {
+	low, high = make([]int32, len(w)), make([]int32, len(w))
+	for i, v := range w {
+		low[i] = int32(int8(v))
+		high[i] = (v - low[i]) >> 8
+		rest = rest || high[i] != 0
+	}
+	return low, high, rest
+}
+
+// NewWideDeep is NewDeepConv of int16 for sums that need more than 32 bits. There may be up to 511 taps.
+func NewWideDeep(level Level, pixels, off []int, w []int32, bias []int64) (*Wide, error) {
+	if len(off) > 511 {
+		return nil, fmt.Errorf("kernels: wide depthwise convolution: want at most 511 taps, got %d", len(off))
+	}
+	r := &Wide{k: columnsOf(level), channel: len(bias), plain: 1}
+	low, high, _ := halves(w)
+	for _, w := range [][]int32{low, high} {
+		d, err := NewDeepConv[int16](level, pixels, off, w, make([]int64, len(bias)))
+		if err != nil {
+			return nil, err
+		}
+		r.parts = append(r.parts, d)
 	}
 	r.bias = make([]int64, r.Width())
 	copy(r.bias, bias)

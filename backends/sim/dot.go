@@ -13,14 +13,21 @@ type image struct {
 	copy   int // index into State.copies; -1: the buffer itself
 }
 
-// image finds or makes the image for a kernel.
-func (m *Machine) image(k *hw.Kernel, g *hw.Geometry) image {
+// image finds or makes the image for a kernel, of words where native code wants them.
+func (m *Machine) image(k *hw.Kernel, g *hw.Geometry, words bool) image {
 	id := k.In[0].ID
 	l := m.layouts[id]
-	if l.fits(g, m.pads[id]) {
+	words = words && m.level == kernels.AVX512 && l.kind == u8
+	if !words && l.fits(g, m.pads[id]) {
 		return image{layout: l.view(g), id: id, copy: -1}
 	}
 	p := newLayout(k.In[0], m.level)
+	if words {
+		p.kind, p.zero = i16, 0
+		if r := k.In[0].Range; r.Lo < -1<<15 || r.Hi >= 1<<15 {
+			p.zero = r.Lo
+		}
+	}
 	if p = p.around(g); !p.holds(g.PadValue) {
 		p.kind, p.zero = i64, 0
 	}
@@ -112,23 +119,23 @@ func shifted(d *hw.Dot, zero int64, first, n int) []int64 {
 // prepareDot chooses between native and portable code.
 func (m *Machine) prepareDot(k *hw.Kernel, e *epilogue) runner {
 	d := k.Dot
-	im := m.image(k, &d.Geometry)
 	w, acc := d.WeightRange(), d.AccRange()
+	im := m.image(k, &d.Geometry, w.Lo < -1<<7 || w.Hi >= 1<<7)
 	narrow := acc.Lo >= -1<<31 && acc.Hi < 1<<31
+	words := m.level != kernels.Generic && w.Lo >= -1<<15 && w.Hi < 1<<15
 	deep := d.Groups > 1 && d.C == d.Groups && d.OC == d.Groups
 	switch im.layout.kind {
 	case u8:
-		if m.level == kernels.AVX512 && narrow && !deep && w.Lo >= -1<<7 && w.Hi < 1<<7 {
-			return nativeDot[uint8](m, k, im, e)
+		if m.level == kernels.AVX512 && narrow && w.Lo >= -1<<7 && w.Hi < 1<<7 {
+			return nativeDot[uint8](m, k, im, e, deep)
 		}
 		return portableDot[uint8](m, k, im, e, deep)
 	case i16:
-		if m.level != kernels.Generic && !deep && w.Lo >= -1<<15 && w.Hi < 1<<15 {
-			if narrow {
-				return nativeDot[int16](m, k, im, e)
-			} else if d.Groups == 1 {
-				return wideDot(m, k, im, e)
-			}
+		if words && narrow {
+			return nativeDot[int16](m, k, im, e, deep)
+		}
+		if words && (d.Groups == 1 || deep) {
+			return wideDot(m, k, im, e, deep)
 		}
 		return portableDot[int16](m, k, im, e, deep)
 	}
@@ -154,7 +161,8 @@ func portableDot[X kernels.Int](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	}
 	m.row = max(m.row, d.OW*d.OC)
 	if deep {
-		r.deep = kernels.NewDepthwise[X](window(&d.Geometry, &im.layout, d.C, true), d.Weights, shifted(d, im.layout.zero, 0, d.OC))
+		p := deepPart(d, &im)
+		r.deep = kernels.NewDepthwise[X](p.win, p.weights, p.bias)
 		return r
 	}
 	for _, p := range parts(d, &im) {
@@ -181,13 +189,21 @@ func (r *goDot[X]) run(s *State) {
 	}
 }
 
+// native is a convolution of kernels.
+type native[X uint8 | int16] interface {
+	Run(acc []int32, x []X, first, n int)
+	Width() int
+	Tile() int
+}
+
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
 type asmDot[X uint8 | int16] struct {
 	k      *hw.Kernel
 	im     image
 	out    *layout
 	epi    *epilogue
-	groups []*kernels.Conv[X]
+	groups []native[X]
+	mg     int                         // output channels of a group
 	to8    []*kernels.Requant32[uint8] // by group, or none
 	to16   []*kernels.Requant32[int16]
 	chunk  int // pixels
@@ -196,30 +212,36 @@ type asmDot[X uint8 | int16] struct {
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
 const cached = 4096
 
-func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue) runner {
+func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
 	d := k.Dot
-	r := &asmDot[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e}
-	mg := d.OC / d.Groups
-	n8, n16 := 0, 0
-	for q, p := range parts(d, &im) {
-		c, err := kernels.NewConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias)
+	r := &asmDot[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
+	add := func(c native[X], err error) {
 		if err != nil {
 			panic(err) // prepareDot has chosen wrongly
 		}
+		q := len(r.groups)
+		acc := d.Acc[q*r.mg : (q+1)*r.mg]
 		r.groups = append(r.groups, c)
-		r.to8 = append(r.to8, requant32[uint8](m, e, r.out, u8, d.Acc[q*mg:(q+1)*mg], q*mg))
-		r.to16 = append(r.to16, requant32[int16](m, e, r.out, i16, d.Acc[q*mg:(q+1)*mg], q*mg))
-		if r.to8[q] != nil {
-			n8++
+		if y := requant32[uint8](m, e, r.out, u8, acc, q*r.mg); y != nil {
+			r.to8 = append(r.to8, y)
 		}
-		if r.to16[q] != nil {
-			n16++
+		if y := requant32[int16](m, e, r.out, i16, acc, q*r.mg); y != nil {
+			r.to16 = append(r.to16, y)
 		}
 	}
-	if n8 < d.Groups {
+	if deep {
+		r.mg = d.OC
+		p := deepPart(d, &im)
+		add(kernels.NewDeepConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.weights, p.bias))
+	} else {
+		for _, p := range parts(d, &im) {
+			add(kernels.NewConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias))
+		}
+	}
+	if len(r.to8) < len(r.groups) {
 		r.to8 = nil
 	}
-	if n16 < d.Groups {
+	if len(r.to16) < len(r.groups) {
 		r.to16 = nil
 	}
 	tile := r.groups[0].Tile()
@@ -227,6 +249,11 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue)
 	m.acc = max(m.acc, r.chunk*r.groups[0].Width())
 	m.row = max(m.row, r.chunk*d.OC)
 	return r
+}
+
+// deepPart is a depthwise convolution as one part.
+func deepPart(d *hw.Dot, im *image) part {
+	return part{win: window(&d.Geometry, &im.layout, d.C, true), weights: d.Weights, bias: shifted(d, im.layout.zero, 0, d.OC)}
 }
 
 // requant32 is the native form of an epilogue for channels from the given one on, with the ranges of their accumulators; nil where
@@ -242,8 +269,7 @@ func (r *asmDot[X]) run(s *State) {
 	d := r.k.Dot
 	x := cellsOf[X](r.im.cells(s))
 	out := &s.bufs[r.k.Out.ID]
-	mg := d.OC / d.Groups
-	width := r.groups[0].Width()
+	mg, width := r.mg, r.groups[0].Width()
 	for first := 0; first < d.OH*d.OW; first += r.chunk {
 		n := min(r.chunk, d.OH*d.OW-first)
 		for q, c := range r.groups {

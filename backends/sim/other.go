@@ -5,57 +5,6 @@ import (
 	"quern/ir/hw"
 )
 
-// goWindow is a pooling by portable code.
-type goWindow[X kernels.Int] struct {
-	k   *hw.Kernel
-	im  image
-	out *layout
-	epi *epilogue
-	win kernels.Window
-}
-
-func (m *Machine) prepareWindow(k *hw.Kernel, e *epilogue) runner {
-	im := m.image(k, &k.Window.Geometry)
-	switch im.layout.kind {
-	case u8:
-		return portableWindow[uint8](m, k, im, e)
-	case i16:
-		return portableWindow[int16](m, k, im, e)
-	}
-	return portableWindow[int64](m, k, im, e)
-}
-
-func portableWindow[X kernels.Int](m *Machine, k *hw.Kernel, im image, e *epilogue) runner {
-	w := k.Window
-	m.row = max(m.row, w.OW*w.OC)
-	return &goWindow[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, win: window(&w.Geometry, &im.layout, w.C, true)}
-}
-
-func (r *goWindow[X]) run(s *State) {
-	w := r.k.Window
-	x := cellsOf[X](r.im.cells(s))
-	row := s.row[:w.OW*w.OC]
-	zero := r.im.layout.zero
-	if w.Reduce == hw.ReduceSum {
-		zero *= int64(w.KH * w.KW)
-	}
-	for oy := range w.OH {
-		xs := x[start(&w.Geometry, &r.im.layout, oy):]
-		if w.Reduce == hw.ReduceMax {
-			kernels.MaxRow(&r.win, row, xs, w.OW)
-		} else {
-			kernels.SumRow(&r.win, row, xs, w.OW)
-		}
-		if zero != 0 {
-			for i := range row {
-				row[i] += zero
-			}
-		}
-		r.epi.run(s, row, oy*w.OW)
-		s.bufs[r.k.Out.ID].put(r.out, row, oy*w.OW, w.OW)
-	}
-}
-
 // goMap runs a scalar program column by column, some pixels at a time.
 type goMap struct {
 	k     *hw.Kernel

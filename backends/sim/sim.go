@@ -11,6 +11,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"quern/backends/kernels"
 	"quern/ir/hw"
@@ -22,6 +23,7 @@ type Machine struct {
 	level   kernels.Level
 	layouts []layout // by buffer ID
 	pads    []int64  // the value of each layout's border
+	inputs  []*input // of the program, nil where portable code quantizes
 	steps   []runner
 	copies  []border // images that are not a buffer itself
 	row     int      // longest row that a scalar program works on
@@ -73,6 +75,9 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 		}
 		m.steps = append(m.steps, r)
 	}
+	for _, b := range p.Inputs {
+		m.inputs = append(m.inputs, m.prepareInput(b))
+	}
 	return m, nil
 }
 
@@ -86,6 +91,7 @@ type State struct {
 	acc    []int32   // accumulators of native code
 	wide   [][]int64 // by buffer ID
 	in     [][]int64
+	in32   []int32 // scratch of native inputs
 	out    [][]int64
 	outF   [][]float32
 }
@@ -111,6 +117,7 @@ func (m *Machine) NewState() *State {
 	}
 	for _, b := range m.p.Inputs {
 		s.in = append(s.in, make([]int64, b.Len()))
+		s.in32 = slices.Grow(s.in32, b.Len())
 	}
 	for _, b := range m.p.Outputs {
 		s.out = append(s.out, make([]int64, b.Len()))
@@ -135,16 +142,20 @@ func (s *State) Run(in [][]int64) ([][]int64, error) {
 				return nil, fmt.Errorf("sim: input %q: element %d is %d, want %d..%d", b.Port.Name, j, v, b.Range.Lo, b.Range.Hi)
 			}
 		}
-		l := &s.m.layouts[b.ID]
-		s.bufs[b.ID].put(l, in[i], 0, l.h*l.w)
+		s.write(b, in[i])
 	}
+	return s.run(), nil
+}
+
+// run executes the kernels on the input buffers.
+func (s *State) run() [][]int64 {
 	for _, r := range s.m.steps {
 		r.run(s)
 	}
-	for i, b := range p.Outputs {
+	for i, b := range s.m.p.Outputs {
 		s.read(b, s.out[i])
 	}
-	return s.out, nil
+	return s.out
 }
 
 // RunFloat is Run from and to the reals of the model's tensors (row major, without the batch axis), converted by the ports.
@@ -154,14 +165,18 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 		return nil, fmt.Errorf("sim: want %d inputs, got %d", len(p.Inputs), len(in))
 	}
 	for i, b := range p.Inputs {
+		if r := s.m.inputs[i]; r != nil {
+			if err := r.put(s, in[i], s.in32[:cap(s.in32)]); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if err := b.Port.Quantize(s.in[i], in[i]); err != nil {
 			return nil, err
 		}
+		s.write(b, s.in[i])
 	}
-	out, err := s.Run(s.in)
-	if err != nil {
-		return nil, err
-	}
+	out := s.run()
 	for i, b := range p.Outputs {
 		b.Port.Dequantize(s.outF[i], out[i])
 	}
@@ -178,4 +193,9 @@ func (s *State) Buffer(b *hw.Buffer) []int64 {
 func (s *State) read(b *hw.Buffer, dst []int64) {
 	l := &s.m.layouts[b.ID]
 	s.bufs[b.ID].get(l, dst, 0, l.h*l.w)
+}
+
+func (s *State) write(b *hw.Buffer, src []int64) {
+	l := &s.m.layouts[b.ID]
+	s.bufs[b.ID].put(l, src, 0, l.h*l.w)
 }

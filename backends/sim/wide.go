@@ -15,12 +15,19 @@ type wide struct {
 	chunk int // pixels
 }
 
-func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue) runner {
+func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
 	d := k.Dot
-	p := parts(d, &im)[0]
 	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
 	zero := im.layout.zero
-	c, err := kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
+	var c *kernels.Wide
+	var err error
+	if deep {
+		p := deepPart(d, &im)
+		c, err = kernels.NewWideDeep(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.weights, p.bias)
+	} else {
+		p := parts(d, &im)[0]
+		c, err = kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
+	}
 	if err != nil {
 		panic(err) // prepareDot has chosen wrongly
 	}

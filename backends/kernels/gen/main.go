@@ -52,10 +52,16 @@ func generate() (map[string][]byte, error) {
 	a.requant256("requantI16AVX2")
 	for _, zmm := range []bool{true, false} {
 		l := lanes{a, zmm}
-		if zmm {
-			l.scale(1)
+		for _, bytes := range []int{1, 2} {
+			if bytes == 1 && !zmm {
+				continue // there are no buffers of bytes
+			}
+			l.scale(bytes)
+			l.maxPool(bytes)
+			l.sumPool(bytes)
+			l.deep(bytes)
 		}
-		l.scale(2)
+		l.input()
 		l.columns()
 		l.widen()
 	}

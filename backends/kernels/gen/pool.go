@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// The fields of poolArgs.
+const (
+	poolX = iota
+	poolDst
+	poolOff // byte offsets of the taps
+	poolTaps
+	poolPixels
+	poolStep    // bytes between the windows of neighbouring pixels
+	poolDstStep // bytes between their results
+	poolBlocks  // whole registers of channels
+	poolTail    // elements of the last one
+)
+
+// maxPool writes the largest elements of the given bytes (unsigned for 1) of each window. Without AVX-512 the elements after whole
+// registers are the caller's.
+func (a lanes) maxPool(bytes int) {
+	name := fmt.Sprintf("max%d%s", 8*bytes, a.suffix())
+	a.begin(name, name+" is Window.Max for a row of pixels.")
+	x, dst, off, end, n, at0, blocks, o := reg.RSI, reg.RDI, reg.RBX, reg.RCX, reg.RDX, reg.R8, reg.R9, reg.R10
+	to, p := reg.R11, reg.R12
+	v, w := a.v(0), a.v(1)
+	if a.zmm {
+		a.MOVQ(field(poolTail), reg.RCX)
+		a.MOVQ(operand.I32(-1), o)
+		a.SHLQ(reg.CL, o)
+		a.NOTQ(o)
+		a.KMOVQ(o, reg.K1)
+	}
+	a.MOVQ(field(poolX), x)
+	a.MOVQ(field(poolDst), dst)
+	a.MOVQ(field(poolPixels), n)
+	a.MOVQ(field(poolOff), at0)
+	a.MOVQ(field(poolTaps), end)
+	a.LEAQ(operand.Mem{Base: at0, Index: end, Scale: 8}, end)
+	op := func(m operand.Op) {
+		if bytes == 1 {
+			a.VPMAXUB(m, v, v)
+		} else {
+			a.VPMAXSW(m, v, v)
+		}
+	}
+	taps := func(label string, load func(m operand.Mem)) {
+		a.MOVQ(at0, off)
+		a.Label(label)
+		a.MOVQ(at(off, 0), o)
+		load(operand.Mem{Base: p, Index: o, Scale: 1})
+		a.ADDQ(operand.Imm(8), off)
+		a.CMPQ(off, end)
+		a.JNE(operand.LabelRef(label))
+	}
+	a.Label("pixel")
+	a.MOVQ(x, p)
+	a.MOVQ(dst, to)
+	a.MOVQ(field(poolBlocks), blocks)
+	a.JMP(operand.LabelRef("test"))
+	a.Label("block")
+	a.MOVQ(at(at0, 0), o)
+	a.load(operand.Mem{Base: p, Index: o, Scale: 1}, v)
+	taps("tap", func(m operand.Mem) { op(m) })
+	a.store(v, at(to, 0))
+	a.ADDQ(operand.I32(a.bytes()), p)
+	a.ADDQ(operand.I32(a.bytes()), to)
+	a.Label("test")
+	a.DECQ(blocks)
+	a.JGE(operand.LabelRef("block"))
+	if a.zmm {
+		a.CMPQ(field(poolTail), operand.Imm(0))
+		a.JEQ(operand.LabelRef("next"))
+		masked := func(m operand.Mem, to reg.VecPhysical) {
+			if bytes == 1 {
+				a.VMOVDQU8_Z(m, reg.K1, to)
+			} else {
+				a.VMOVDQU16_Z(m, reg.K1, to)
+			}
+		}
+		a.MOVQ(at(at0, 0), o)
+		masked(operand.Mem{Base: p, Index: o, Scale: 1}, v)
+		taps("tailTap", func(m operand.Mem) {
+			masked(m, w)
+			op(w)
+		})
+		if bytes == 1 {
+			a.VMOVDQU8(v, reg.K1, at(to, 0))
+		} else {
+			a.VMOVDQU16(v, reg.K1, at(to, 0))
+		}
+		a.Label("next")
+	}
+	a.ADDQ(field(poolStep), x)
+	a.ADDQ(field(poolDstStep), dst)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("pixel"))
+	a.end()
+}
+
+// sumPool writes the sums of each window in 64 bits, whole registers of them.
+func (a lanes) sumPool(bytes int) {
+	name := fmt.Sprintf("sum%d%s", 8*bytes, a.suffix())
+	a.begin(name, name+" is Window.Sum for a row of pixels.")
+	x, dst, off, end, n, at0, blocks, o := reg.RSI, reg.RDI, reg.RBX, reg.RCX, reg.RDX, reg.R8, reg.R9, reg.R10
+	to, p := reg.R11, reg.R12
+	v, w := a.v(0), a.v(1)
+	a.MOVQ(field(poolX), x)
+	a.MOVQ(field(poolDst), dst)
+	a.MOVQ(field(poolPixels), n)
+	a.MOVQ(field(poolOff), at0)
+	a.MOVQ(field(poolTaps), end)
+	a.LEAQ(operand.Mem{Base: at0, Index: end, Scale: 8}, end)
+	a.Label("pixel")
+	a.MOVQ(x, p)
+	a.MOVQ(dst, to)
+	a.MOVQ(field(poolBlocks), blocks)
+	a.Label("block")
+	a.clear(v)
+	a.MOVQ(at0, off)
+	a.Label("tap")
+	a.MOVQ(at(off, 0), o)
+	if bytes == 1 {
+		a.VPMOVZXBQ(operand.Mem{Base: p, Index: o, Scale: 1}, w)
+	} else {
+		a.VPMOVSXWQ(operand.Mem{Base: p, Index: o, Scale: 1}, w)
+	}
+	a.VPADDQ(w, v, v)
+	a.ADDQ(operand.Imm(8), off)
+	a.CMPQ(off, end)
+	a.JNE(operand.LabelRef("tap"))
+	a.store(v, at(to, 0))
+	a.ADDQ(operand.Imm(uint64(a.bytes()/8*bytes)), p)
+	a.ADDQ(operand.I32(a.bytes()), to)
+	a.DECQ(blocks)
+	a.JNE(operand.LabelRef("block"))
+	a.ADDQ(field(poolStep), x)
+	a.ADDQ(field(poolDstStep), dst)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("pixel"))
+	a.end()
+}
+
+func (a lanes) clear(v reg.VecPhysical) {
+	if a.zmm {
+		a.VPXORQ(v, v, v)
+		return
+	}
+	a.VPXOR(v, v, v)
+}

@@ -1,0 +1,171 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Pool is a sliding window over channels that are kept apart, by native code. Its Window has one run for each tap, of which the run is all
+// channels. It is immutable.
+type Pool[X uint8 | int16] struct {
+	win   Window
+	k     *columnKernels
+	off   []int64 // in bytes
+	width int     // elements of a register
+}
+
+// poolArgs is what the kernels of gen/pool.go take.
+type poolArgs struct {
+	x, dst, off   unsafe.Pointer
+	taps, pixels  int
+	step, dstStep int // bytes
+	blocks, tail  int
+}
+
+// NewPool prepares a window. It is nil where the level has no native code for the elements.
+func NewPool[X uint8 | int16](level Level, win Window) *Pool[X] {
+	k := columnsOf(level)
+	var x X
+	size := int(unsafe.Sizeof(x))
+	if k == nil || k.pool(size).max == 0 {
+		return nil
+	}
+	p := &Pool[X]{win: win, k: k, width: k.lanes * 8 / size}
+	for _, o := range win.Off {
+		p.off = append(p.off, int64(o*size))
+	}
+	return p
+}
+
+// Max computes dst[p*Run+c] = the largest of channel c in the window of pixel p, for a row of pixels. x starts at the window of
+// pixel 0.
+func (q *Pool[X]) Max(dst, x []X, pixels int) {
+	n := q.win.Run
+	_ = dst[pixels*n-1]
+	_ = x[(pixels-1)*q.win.Step+q.win.Off[len(q.win.Off)-1]+n-1]
+	a := q.args(unsafe.Pointer(&dst[0]), x, pixels, n)
+	a.blocks, a.tail = n/q.width, n%q.width
+	q.k.pool(q.size()).max.call(unsafe.Pointer(&a))
+	if q.k.lanes == 8 || a.tail == 0 {
+		return
+	}
+	for p := range pixels { // no masks with AVX2
+		for c := n - a.tail; c < n; c++ {
+			v := x[p*q.win.Step+q.win.Off[0]+c]
+			for _, o := range q.win.Off[1:] {
+				v = max(v, x[p*q.win.Step+o+c])
+			}
+			dst[p*n+c] = v
+		}
+	}
+}
+
+// Sum is Max for sums. dst must have room for a register more, and x Slack.
+func (q *Pool[X]) Sum(dst []int64, x []X, pixels int) {
+	n := q.win.Run
+	_ = dst[:pixels*n+q.k.lanes-1]
+	_ = x[(pixels-1)*q.win.Step+q.win.Off[len(q.win.Off)-1]+n-1]
+	a := q.args(unsafe.Pointer(&dst[0]), x, pixels, n)
+	a.dstStep, a.blocks = 8*n, (n+q.k.lanes-1)/q.k.lanes
+	q.k.pool(q.size()).sum.call(unsafe.Pointer(&a))
+}
+
+func (q *Pool[X]) size() int {
+	var x X
+	return int(unsafe.Sizeof(x))
+}
+
+func (q *Pool[X]) args(dst unsafe.Pointer, x []X, pixels, n int) poolArgs {
+	return poolArgs{x: unsafe.Pointer(&x[0]), dst: dst, off: unsafe.Pointer(&q.off[0]), taps: len(q.off), pixels: pixels,
+		step: q.win.Step * q.size(), dstStep: n * q.size()}
+}
+
+// DeepConv is a Conv that keeps channels apart: channel c of the result is bias[c] + the weights of c times channel c of the window.
+type DeepConv[X uint8 | int16] struct {
+	kernel kernel
+	pixels []int32 // as in Conv
+	off    []int64
+	w      []uint32 // [block][tap][lane]: 16 bits, 0 above
+	bias   []int32  // [Width]
+	lanes  int
+}
+
+// deepArgs is what the kernels of gen/deep.go take.
+type deepArgs struct {
+	x, w, acc, bias, off unsafe.Pointer
+	taps                 int
+	pixels               unsafe.Pointer
+	n, blocks, stride    int
+}
+
+// NewDeepConv packs weights [c][tap] of 16 bits; off are the offsets of the taps, pixels those of the windows of all output pixels. bias
+// [c] counts modulo 2^32.
+func NewDeepConv[X uint8 | int16](level Level, pixels, off []int, w []int32, bias []int64) (*DeepConv[X], error) {
+	var x X
+	size := int(unsafe.Sizeof(x))
+	k := columnsOf(level)
+	if k == nil || k.pool(size).deep == 0 {
+		return nil, fmt.Errorf("kernels: no native depthwise convolution of %d bytes for %v", size, level)
+	}
+	d := &DeepConv[X]{kernel: k.pool(size).deep, lanes: 2 * k.lanes}
+	for _, p := range pixels {
+		d.pixels = append(d.pixels, int32(p*size))
+	}
+	for _, o := range off {
+		d.off = append(d.off, int64(o*size))
+	}
+	c, taps := len(bias), len(off)
+	width := (c + d.lanes - 1) / d.lanes * d.lanes
+	d.bias, d.w = make([]int32, width), make([]uint32, width*taps)
+	for i, b := range bias {
+		d.bias[i] = int32(b)
+		for t := range taps {
+			d.w[(i/d.lanes*taps+t)*d.lanes+i%d.lanes] = uint32(uint16(w[i*taps+t]))
+		}
+	}
+	return d, nil
+}
+
+// Width is as of Conv.
+func (d *DeepConv[X]) Width() int { return len(d.bias) }
+
+// Tile is the number of pixels that are computed together.
+func (d *DeepConv[X]) Tile() int { return 1 }
+
+// Run is as of Conv.
+func (d *DeepConv[X]) Run(acc []int32, x []X, first, n int) {
+	_ = acc[n*len(d.bias)-1]
+	_ = d.pixels[first+n-1]
+	a := deepArgs{x: unsafe.Pointer(&x[0]), w: unsafe.Pointer(&d.w[0]), acc: unsafe.Pointer(&acc[0]), bias: unsafe.Pointer(&d.bias[0]), off: unsafe.Pointer(&d.off[0]),
+		taps: len(d.off), pixels: unsafe.Pointer(&d.pixels[first]), n: n, blocks: len(d.bias) / d.lanes, stride: 4 * len(d.bias)}
+	d.kernel.call(unsafe.Pointer(&a))
+}
+
+// inputArgs is what the kernels of gen/input.go take.
+type inputArgs struct {
+	x, dst              unsafe.Pointer
+	count               int
+	scale, zero, lo, hi float64
+	nan                 int
+}
+
+// Quantize computes dst = min(max(round(src/scale)+zero, lo), hi), rounded to nearest, ties to even, in float64 arithmetic, for bounds
+// of at most 31 bits. It reports whether all elements are numbers.
+func Quantize(level Level, dst []int32, src []float32, scale float64, zero, lo, hi int64) bool {
+	src = src[:len(dst)]
+	done, ok := 0, true
+	if k := columnsOf(level); k != nil && len(dst) >= k.lanes {
+		n := len(dst) / k.lanes
+		done = n * k.lanes
+		a := inputArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, scale: scale, zero: float64(zero), lo: float64(lo), hi: float64(hi)}
+		k.input.call(unsafe.Pointer(&a))
+		ok = a.nan == 0
+	}
+	for i := done; i < len(dst); i++ {
+		v := math.RoundToEven(float64(src[i])/scale) + float64(zero)
+		ok = ok && v == v
+		dst[i] = int32(min(max(v, float64(lo)), float64(hi)))
+	}
+	return ok
+}
