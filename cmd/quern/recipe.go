@@ -30,7 +30,7 @@ var recipeFlags = []cli.Flag{
 	&cli.IntFlag{Name: "calib-limit", Value: 1000, Usage: "samples, spread over the classes; 0 takes all"},
 	&cli.IntFlag{Name: "input-bits", Usage: "bits of the input", DefaultText: "max(a, 8)"},
 	&cli.IntFlag{Name: "output-bits", Usage: "bits of the output", DefaultText: "max(a, 8)"},
-	&cli.StringFlag{Name: "observer", Usage: "activation ranges: minmax, percentile[:P], mse or entropy", DefaultText: "mse up to 6 bits, percentile:99.99 up to 8, else minmax"},
+	&cli.StringFlag{Name: "observer", Usage: "activation ranges: minmax, percentile[:P], mse or entropy", DefaultText: "mse up to 8 bits, else minmax"},
 	&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
 	&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
 	&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
