@@ -83,6 +83,10 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 
 // State is the memory of one run. It is used by one goroutine at a time.
 type State struct {
+	// Called, unless nil, by Run before the first kernel and after each one: to measure times.
+	Before func()
+	After  func(k *hw.Kernel)
+
 	m      *Machine
 	bufs   []cells   // by buffer ID
 	copies []cells   // as Machine.copies
@@ -149,8 +153,14 @@ func (s *State) Run(in [][]int64) ([][]int64, error) {
 
 // run executes the kernels on the input buffers.
 func (s *State) run() [][]int64 {
-	for _, r := range s.m.steps {
+	if s.Before != nil {
+		s.Before()
+	}
+	for i, r := range s.m.steps {
 		r.run(s)
+		if s.After != nil {
+			s.After(s.m.p.Kernels[i])
+		}
 	}
 	for i, b := range s.m.p.Outputs {
 		s.read(b, s.out[i])

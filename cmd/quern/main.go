@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer) 
 	app := &cli.App{
 		Name: "quern", Usage: "neural networks in ONNX to FPGAs in small integers", HideVersion: true,
 		Reader: in, Writer: out, ErrWriter: errw,
-		Commands:        []*cli.Command{infoCommand, runCommand, quantizeCommand, sweepCommand, searchCommand, evalCommand, compileCommand, optCommand, dumpCommand, demoCommand, conformanceCommand, versionCommand},
+		Commands:        []*cli.Command{infoCommand, runCommand, quantizeCommand, sweepCommand, searchCommand, evalCommand, compileCommand, optCommand, dumpCommand, demoCommand, benchCommand, conformanceCommand, versionCommand},
 		ExitErrHandler:  func(*cli.Context, error) {},
 		CommandNotFound: func(c *cli.Context, name string) {},
 		Action: func(c *cli.Context) error {

@@ -21,6 +21,7 @@ import (
 	"quern/ir/tensor"
 	"quern/passes"
 	"quern/passes/lower"
+	"quern/passes/quant"
 )
 
 // readModel imports an ONNX file, or parses textual IR (.ir).
@@ -98,6 +99,15 @@ type backend struct {
 	name    string
 	outputs []*ir.Value
 	new     func() runner
+	layers  []layer
+	timed   func(after func(layer int)) runner // a runner that says when it begins (-1) and when it is through with a layer
+}
+
+// layer is a node that the interpreter or a kernel that the simulator runs.
+type layer struct {
+	name, kind string
+	macs       int
+	bits       int // 8 or 16 if the elements and weights of a kernel fit so many, else 0
 }
 
 // openBackend prepares a backend for a prepared graph. name "" means sim for a quantized model and interp for a float one.
@@ -146,9 +156,25 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		}
 		shapes = append(shapes, s)
 	}
-	return &backend{name: "interp", outputs: g.Outputs, new: func() runner {
+	b := &backend{name: "interp", outputs: g.Outputs, new: func() runner {
 		return func(in [][]float32) ([]*tensor.T, error) { return m.Run(tensors(shapes, in), nil) }
-	}}, nil
+	}}
+	at := map[*ir.Value]int{}
+	for _, v := range g.Inputs {
+		at[v] = -1
+	}
+	for i, n := range g.Nodes {
+		b.layers = append(b.layers, layer{name: quant.LayerName(n), kind: n.Op.OpName(), macs: macs(n)})
+		for _, v := range n.Out {
+			at[v] = i
+		}
+	}
+	b.timed = func(after func(int)) runner {
+		return func(in [][]float32) ([]*tensor.T, error) {
+			return m.Run(tensors(shapes, in), func(v *ir.Value, _ *tensor.T) { after(at[v]) })
+		}
+	}
+	return b, nil
 }
 
 func tensors(shapes [][]int, in [][]float32) []*tensor.T {
@@ -190,8 +216,8 @@ func simBackend(g *ir.Graph) (*backend, error) {
 		}
 	}
 	order := outputOrder(g, low)
-	return &backend{name: "sim", outputs: g.Outputs, new: func() runner {
-		s := m.NewState()
+	b := &backend{name: "sim", outputs: g.Outputs}
+	runs := func(s *sim.State) runner {
 		return func(in [][]float32) ([]*tensor.T, error) {
 			x := make([][]float32, len(at))
 			for i, j := range at {
@@ -211,7 +237,34 @@ func simBackend(g *ir.Graph) (*backend, error) {
 			}
 			return r, nil
 		}
-	}}, nil
+	}
+	b.new = func() runner { return runs(m.NewState()) }
+	number := map[*hw.Kernel]int{}
+	for i, k := range low.Prog.Kernels {
+		number[k] = i
+		b.layers = append(b.layers, kernelLayer(k))
+	}
+	b.timed = func(after func(int)) runner {
+		s := m.NewState()
+		s.Before, s.After = func() { after(-1) }, func(k *hw.Kernel) { after(number[k]) }
+		return runs(s)
+	}
+	return b, nil
+}
+
+func kernelLayer(k *hw.Kernel) layer {
+	l := layer{name: k.Name, kind: k.Kind.String()}
+	if k.Dot == nil {
+		return l
+	}
+	l.macs = k.Dot.MACs()
+	x, w := k.In[0].Range, k.Dot.WeightRange()
+	for _, bits := range []int{16, 8} {
+		if n := int64(1) << (bits - 1); x.Hi-x.Lo < 2*n && w.Lo >= -n && w.Hi < n {
+			l.bits = bits
+		}
+	}
+	return l
 }
 
 // outputOrder finds the program's output for each output of the model.
