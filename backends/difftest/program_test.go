@@ -12,7 +12,12 @@ import (
 // randomProgram makes a hardware program of every kind of kernel and primitive, with ranges of 1 to 62 bits, that no lowering would
 // think of: padding on all sides, any stride and dilation, groups, numbers by channel and by pixel, buffers used several times.
 func randomProgram(r *rand.Rand, name string) *hw.Program {
-	b := &builder{r: r, p: &hw.Program{Name: name}}
+	return (&builder{r: r, p: &hw.Program{Name: name}}).random()
+}
+
+// random fills the program.
+func (b *builder) random() *hw.Program {
+	r := b.r
 	for range 1 + r.IntN(2) {
 		in := b.p.NewBuffer(fmt.Sprintf("in%d", len(b.p.Buffers)), b.shape(), b.interval(1+r.IntN(12)))
 		in.Port = b.port(in)
@@ -45,8 +50,9 @@ func randomProgram(r *rand.Rand, name string) *hw.Program {
 }
 
 type builder struct {
-	r *rand.Rand
-	p *hw.Program
+	r      *rand.Rand
+	p      *hw.Program
+	narrow bool // results of 4 bits at most
 }
 
 func (b *builder) shape() []int {
@@ -202,14 +208,27 @@ func (b *builder) finish(k *hw.Kernel, shape []int, in [][]hw.Interval) {
 	for _, d := range shape[:len(shape)-1] {
 		pixels *= d
 	}
-	for range r.IntN(7) {
+	steps := r.IntN(7)
+	if b.narrow {
+		steps = r.IntN(3)
+	}
+	for range steps {
 		was := slices.Clone(p.Code)
 		b.step(p, channels, pixels)
 		if p.Analyze(in) != nil {
 			p.Code = was
 		}
 	}
-	if len(p.Code) == 0 || r.IntN(6) > 0 {
+	if b.narrow { // a requantization
+		p.OpI(hw.MulI, p.Last(), b.vec(channels, 1, func() int64 { return within(r, hw.Interval{Lo: -2, Hi: 20}) }))
+		if p.Analyze(in) != nil {
+			p.Code = p.Code[:len(p.Code)-1]
+		}
+		shift := max(0, int64(p.Out().Bits())-2-r.Int64N(4))
+		p.OpI(hw.RshHalfEven, p.Last(), b.vec(channels, 1, func() int64 { return max(0, shift-r.Int64N(2)) }))
+		to := b.interval(2 + r.IntN(3))
+		p.Clamp(p.Last(), to.Lo, to.Hi)
+	} else if len(p.Code) == 0 || r.IntN(6) > 0 {
 		to := b.interval(1 + r.IntN(16))
 		p.Clamp(p.Last(), to.Lo, to.Hi)
 	}

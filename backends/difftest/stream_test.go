@@ -24,6 +24,11 @@ func randomFolds(r *rand.Rand, p *hw.Program) map[*hw.Kernel]stream.Fold {
 		for {
 			f := stream.Fold{PE: pe[r.IntN(len(pe))], SIMD: simd[r.IntN(len(simd))], LUT: k.Dot != nil && r.IntN(2) == 0}
 			if f.Check(k) == nil { // not too many multipliers
+				if c := f; r.IntN(2) == 0 {
+					if c.Thresholds = true; c.Check(k) == nil {
+						f = c
+					}
+				}
 				folds[k] = f
 				break
 			}

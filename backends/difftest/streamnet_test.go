@@ -79,7 +79,7 @@ func TestStreamGraphs(t *testing.T) {
 	}
 }
 
-// foldedNetwork quantizes a model and folds it to be as fast as fits a part.
+// foldedNetwork quantizes a model and folds it to be as fast as fits a part. Results of 4 bits and fewer are counted with thresholds.
 func foldedNetwork(t testing.TB, path string, bits int, in [][]*tensor.T, device string) *stream.Design {
 	t.Helper()
 	g, err := onnx.Import(path, onnx.Options{})
@@ -95,7 +95,7 @@ func foldedNetwork(t testing.TB, path string, bits int, in [][]*tensor.T, device
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := stream.Build(p, folds)
+	s, err := stream.Build(p, withThresholds(folds))
 	if err != nil {
 		t.Fatal(err)
 	}

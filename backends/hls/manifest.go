@@ -80,6 +80,7 @@ type manifestStage struct {
 	Kind       string `json:"kind"`
 	Kernel     string `json:"kernel,omitempty"`
 	Iterations int    `json:"iterations"`
+	Thresholds int    `json:"thresholds,omitempty"` // for each result, where it is counted
 }
 
 type manifestChannel struct {

@@ -16,6 +16,7 @@ type streamer struct {
 	fns  map[*stream.Stage]string
 	chs  map[*stream.Channel]string
 	roms []*rom
+	mems map[string]*rom // of the stage that is printed: numbers by channel and thresholds
 }
 
 // printStream prints the design as C++11 for the tools' arbitrary precision types. Ports are AXI4-Streams of words with TLAST.

@@ -9,6 +9,85 @@ import (
 	"quern/ir/hw/stream"
 )
 
+// memories adds the memories by channel of what makes a stage's results, one for each lane so that all can be read at the same time.
+func (s *streamer) memories(w *writer, st *stream.Stage) {
+	s.mems = map[string]*rom{}
+	lanes := st.Out[0].Lanes
+	add := func(key string, r *rom) {
+		s.mems[key] = r
+		w.partitioned(r, 1)
+	}
+	if t := st.Thresholds; t != nil {
+		bits, n := t.Range().Bits(), t.Levels()
+		if len(t.T) == 1 {
+			add("_t", s.rom(st, "_t", apType(t.Range()), []int{n}, func(i []int) string { return literal(t.T[0][i[0]]) }, "thresholds of every channel"))
+			return
+		}
+		r := s.rom(st, "_t", word(n*bits), []int{lanes, len(t.T) / lanes}, func(i []int) string {
+			return packed(bits, n, func(j int) int64 { return t.T[i[1]*lanes+i[0]][j] })
+		}, fmt.Sprintf("thresholds by lane and block, %d of %v in a word", n, t.Range()))
+		add("_t", r)
+		w.romStorage(r)
+		if mixed(t) {
+			add("_d", s.channelROM(st, "_d", falling(t), lanes, "1 where the result falls"))
+		}
+		return
+	}
+	p := st.Kernel.Prog
+	live := liveValues(p)
+	for i := range p.Code {
+		n, v := len(p.In)+i, &p.Code[i].Imm
+		if live[n] && len(v.V) > 1 && v.By == hw.ByChannel {
+			key := fmt.Sprintf("_v%d", n)
+			add(key, s.channelROM(st, key, v.V, lanes, fmt.Sprintf("%v of v%d", p.Code[i].Prim, n)))
+		}
+	}
+}
+
+// mixed reports whether results of some channels rise and of others fall.
+func mixed(t *hw.Thresholds) bool {
+	return slices.Contains(t.Falling, true) && slices.Contains(t.Falling, false)
+}
+
+func falling(t *hw.Thresholds) []int64 {
+	v := make([]int64, len(t.Falling))
+	for i, f := range t.Falling {
+		if f {
+			v[i] = 1
+		}
+	}
+	return v
+}
+
+// count prints the counting of thresholds that x reaches, and returns the result.
+func (s *streamer) count(w *writer, st *stream.Stage, x, lane string, block counter) string {
+	t, in := st.Thresholds, st.Kernel.Prog.In[0]
+	mem := s.mems["_t"]
+	w.line("const %s v0 = %s(%s);", apType(in), apType(in), x)
+	if len(t.T) > 1 {
+		w.line("const %s m = %s[%s][%v];", mem.elem, mem.name, lane, block)
+	}
+	w.line("%s n = 0;", apType(hw.Interval{Hi: int64(t.Levels())}))
+	k, loops := w.lanes(t.Levels(), "k")
+	at := fmt.Sprintf("%s[%s]", mem.name, k)
+	if len(t.T) > 1 {
+		at = fmt.Sprintf("q_get<%s, %d>(m, %s)", apType(t.Range()), t.Range().Bits(), k)
+	}
+	w.line("n += v0 >= %s ? 1 : 0;", at)
+	w.close(loops)
+	y := apType(hw.Interval{Lo: t.Lo, Hi: t.Hi})
+	up, down := fmt.Sprintf("%s(n + %s)", y, literal(t.Lo)), fmt.Sprintf("%s(%s - n)", y, literal(t.Hi))
+	switch {
+	case mixed(t):
+		w.line("const %s v1 = %s[%s][%v] == 1 ? %s : %s;", y, s.mems["_d"].name, lane, block, down, up)
+	case t.Falling[0]:
+		w.line("const %s v1 = %s;", y, down)
+	default:
+		w.line("const %s v1 = %s;", y, up)
+	}
+	return "v1"
+}
+
 // program prints a scalar program with exact widths, one line for each step, and returns the result. Numbers by channel come from memories by
 // lane and block.
 func (s *streamer) program(w *writer, st *stream.Stage, in []string, lane string, block, pixel counter) string {
@@ -101,6 +180,5 @@ func (s *streamer) apImmediate(st *stream.Stage, n int, c *hw.Instr, lane string
 			fmt.Sprintf("%v of v%d by pixel", c.Prim, n))
 		return fmt.Sprintf("%s[%v]", r.name, pixel)
 	}
-	r := s.channelROM(st, key, v.V, st.Out[0].Lanes, fmt.Sprintf("%v of v%d", c.Prim, n))
-	return fmt.Sprintf("%s[%s][%v]", r.name, lane, block)
+	return fmt.Sprintf("%s[%s][%v]", s.mems[key].name, lane, block)
 }

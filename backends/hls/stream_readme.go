@@ -101,7 +101,7 @@ func (s *streamer) layers(p printf) {
 		row(d.Name+" has", d.Resources)
 	}
 	p("\nPE is the number of output channels side by side, SIMD that of input elements for each of them; LUT: multipliers of LUTs instead of DSP")
-	p("slices. %d multiply-accumulates for one sample. A type such as i21 is the narrowest signed one that holds the proved range (u: unsigned).\n", s.p.MACs())
+	p("slices; THR: results are counted by thresholds that the accumulator reaches, instead of a multiplication and a shift. %d multiply-accumulates for one sample. A type such as i21 is the narrowest signed one that holds the proved range (u: unsigned).\n", s.p.MACs())
 	p("## FIFOs\n")
 	p("| FIFO | from | to | word | words of a sample | depth |")
 	p("|---|---|---|---|---|---|")
@@ -122,6 +122,9 @@ func (s *streamer) describe(m *manifest) {
 		j := manifestStage{Name: s.fns[st], Kind: st.Kind.String(), Iterations: st.Iterations()}
 		if st.Kernel != nil {
 			j.Kernel = st.Kernel.Name
+		}
+		if st.Thresholds != nil {
+			j.Thresholds = st.Thresholds.Levels()
 		}
 		ms.Stages = append(ms.Stages, j)
 	}

@@ -27,6 +27,7 @@ func (s *streamer) mvu(w *writer, st *stream.Stage) {
 	w.partitioned(wt, 1)
 	w.romStorage(wt)
 	w.partitioned(bt, 1)
+	s.memories(w, st)
 	acc := apType(d.AccRange())
 	w.line("%s acc[%d]; /* in %d..%d */", acc, f.PE, d.AccRange().Lo, d.AccRange().Hi)
 	w.partition("acc", "complete", f.PE, 1)
@@ -154,6 +155,7 @@ func (s *streamer) lane(w *writer, st *stream.Stage) {
 	} else {
 		acc = apType(k.Window.Acc)
 	}
+	s.memories(w, st)
 	w.line("%s acc[%d];", acc, f.PE)
 	w.partition("acc", "complete", f.PE, 1)
 	for _, c := range []counter{tap, block} {
@@ -211,6 +213,7 @@ func (s *streamer) global(w *writer, st *stream.Stage) {
 	in, g := st.In[0], &st.Kernel.Window.Geometry
 	block, at := counter{"block", g.C / f.PE}, counter{"at", g.H * g.W}
 	acc := apType(k.Window.Acc)
+	s.memories(w, st)
 	w.line("%s acc[%d][%d];", acc, block.n, f.PE)
 	if block.n <= 4 { // registers: a memory would be read too soon after it was written
 		w.raw("#pragma HLS ARRAY_PARTITION variable=acc complete dim=0")
@@ -236,6 +239,7 @@ func (s *streamer) global(w *writer, st *stream.Stage) {
 func (s *streamer) mapStage(w *writer, st *stream.Stage) {
 	k := st.Kernel
 	block := counter{"block", k.Out.Channels() / st.Fold.PE}
+	s.memories(w, st)
 	block.declare(w)
 	pixel := s.pixelCounter(w, k)
 	w.run(st)
@@ -260,7 +264,7 @@ func (s *streamer) mapStage(w *writer, st *stream.Stage) {
 	w.close(1)
 }
 
-// emit prints the scalar programs of the lanes of an output word, and its writing. in are the inputs with %s for the lane.
+// emit prints the scalar programs of the lanes of an output word, or the counting of thresholds, and its writing. in are the inputs with %s for the lane.
 func (s *streamer) emit(w *writer, st *stream.Stage, in []string, block, pixel counter) {
 	out := st.Out[0]
 	w.line("%s r;", word(out.Width()))
@@ -272,7 +276,12 @@ func (s *streamer) emit(w *writer, st *stream.Stage, in []string, block, pixel c
 		}
 		args = append(args, x)
 	}
-	v := s.program(w, st, args, p, block, pixel)
+	v := ""
+	if st.Thresholds != nil {
+		v = s.count(w, st, args[0], p, block)
+	} else {
+		v = s.program(w, st, args, p, block, pixel)
+	}
 	w.line("q_put<%d>(r, %s, %s(%s));", out.Range.Bits(), p, apType(out.Range), v)
 	w.close(n)
 	s.put(w, st)

@@ -93,12 +93,25 @@ func (s *search) prepare() error {
 			}
 		}
 		sketch := stream.Sketcher(k)
+		_, err := stream.Thresholds(k)
+		countable := err == nil && len(k.Prog.Code) > 0
 		for _, pe := range stream.PEs(k) {
 			for _, simd := range stream.SIMDs(k) {
 				for _, lut := range []bool{false, true} {
 					f := stream.Fold{PE: pe, SIMD: simd, LUT: lut}
-					if (!isFixed || f == fixed) && f.Check(k) == nil {
-						all = s.append(all, f, sketch(f))
+					if f.Check(k) != nil {
+						continue
+					}
+					if isFixed {
+						f.Thresholds = fixed.Thresholds
+						if f == fixed {
+							all = s.append(all, f, sketch(f))
+						}
+						continue
+					}
+					if all = s.append(all, f, sketch(f)); countable {
+						f.Thresholds = true
+						all = undominated(s.append(all, f, sketch(f)))
 					}
 				}
 			}
@@ -139,6 +152,19 @@ func (s *search) append(all []choice, f stream.Fold, units []*stream.Stage) []ch
 		c.res = c.res.Add(u.Resources(s.o.Part.Slice))
 	}
 	return append(all, c)
+}
+
+// undominated drops one of the last two choices, of equal words and iterations, if the other takes no more of anything.
+func undominated(all []choice) []choice {
+	a, b := &all[len(all)-2], &all[len(all)-1]
+	switch {
+	case a.res.Fits(b.res):
+		return all[:len(all)-1]
+	case b.res.Fits(a.res):
+		*a = *b
+		return all[:len(all)-1]
+	}
+	return all
 }
 
 // prices are what a DSP slice and a block RAM cost, beside LUTs, as shares of the part: products and memories can be made of either, and what
@@ -245,21 +271,21 @@ func (s *search) within(cycles int) (folds map[*hw.Kernel]stream.Fold, r part.Re
 	return folds, r, binds
 }
 
-// balance makes the products of single layers of what there is more of, as long as that lowers the share of the scarcest resource: one
-// price makes all layers of the same widths alike.
+// balance makes the products and results of single layers of what there is more of, as long as that lowers the share of the scarcest
+// resource: one price makes all layers of the same widths alike.
 func (s *search) balance(folds map[*hw.Kernel]stream.Fold, r, b part.Resources) part.Resources {
 	for again := true; again; {
 		again = false
 		for _, k := range s.kernels {
-			was, other := folds[k], folds[k]
-			other.LUT = !was.LUT
-			i := slices.IndexFunc(s.choices[k], func(c choice) bool { return c.fold == other })
-			if i < 0 {
-				continue
-			}
-			j := slices.IndexFunc(s.choices[k], func(c choice) bool { return c.fold == was })
-			if n := r.Add(s.choices[k][i].res).Add(s.choices[k][j].res.Times(-1)); n.Fraction(b) < r.Fraction(b) {
-				folds[k], r, again = other, n, true
+			all := s.choices[k]
+			at := slices.IndexFunc(all, func(c choice) bool { return c.fold == folds[k] })
+			for i := range all {
+				if c := all[i].fold; c.PE != folds[k].PE || c.SIMD != folds[k].SIMD || i == at {
+					continue
+				}
+				if n := r.Add(all[i].res).Add(all[at].res.Times(-1)); n.Fraction(b) < r.Fraction(b) {
+					folds[k], r, again, at = all[i].fold, n, true, i
+				}
 			}
 		}
 	}

@@ -290,12 +290,16 @@ func (u *unit) global(i int, in []int64, st stream.Step) []int64 {
 	return u.outputs(pe, first, func(lane int, vals []int64) { vals[0] = u.acc[first+lane] })
 }
 
-// outputs runs the scalar program for the lanes of a word whose first element is element at of the kernel's result.
+// outputs runs the scalar program, or counts thresholds, for the lanes of a word whose first element is element at of the kernel's result.
 func (u *unit) outputs(lanes, at int, load func(lane int, vals []int64)) []int64 {
 	w := make([]int64, lanes)
 	ch := u.k.Out.Channels()
 	for p := range lanes {
 		load(p, u.vals)
+		if t := u.s.Thresholds; t != nil {
+			w[p] = t.Eval(u.vals[0], (at+p)%ch)
+			continue
+		}
 		w[p] = u.k.Prog.Eval(u.vals, (at+p)%ch, (at+p)/ch)
 	}
 	return w

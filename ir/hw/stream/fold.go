@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -105,7 +106,20 @@ func (f Fold) Check(k *hw.Kernel) error {
 	case f.LUT && k.Dot == nil:
 		return fmt.Errorf("layer %s (%v): %v: it has no multipliers of its own", k.Name, k.Pos, f)
 	}
+	if f.Thresholds {
+		if _, err := Thresholds(k); err != nil {
+			return fmt.Errorf("layer %s (%v): %v: no thresholds for it: %w", k.Name, k.Pos, f, err)
+		}
+	}
 	return nil
+}
+
+// Thresholds are what a kernel's results can be counted with instead of its program; the error says why there are none.
+func Thresholds(k *hw.Kernel) (*hw.Thresholds, error) {
+	if k.Prog == nil {
+		return nil, errors.New("it only moves elements")
+	}
+	return k.Prog.Thresholds(k.ProgIn())
 }
 
 // The ports of the multiplier of any DSP slice, as signed numbers: that of a DSP48E1 (UG479).
@@ -161,15 +175,22 @@ func Product(w, x hw.Interval) hw.Interval {
 // Units are the stages of one kernel, without names and channels: the unit that does the arithmetic, and a Slide before it where it needs windows.
 // nil for a Move that only gives another shape. The fold must be legal.
 func Units(k *hw.Kernel, f Fold) []*Stage {
-	return units(k, f, func() int { return NewSlider(k, f).count() })
+	var t *hw.Thresholds
+	if f.Thresholds {
+		t, _ = Thresholds(k)
+	}
+	return units(k, f, t, func() int { return NewSlider(k, f).count() })
 }
 
-// units are Units; windows is the number of iterations of a Slide.
-func units(k *hw.Kernel, f Fold, windows func() int) []*Stage {
+// units are Units; t are the kernel's thresholds if it has any, windows is the number of iterations of a Slide.
+func units(k *hw.Kernel, f Fold, t *hw.Thresholds, windows func() int) []*Stage {
 	if alias(k) {
 		return nil
 	}
 	s := &Stage{Kind: unit(k), Kernel: k, Fold: f}
+	if f.Thresholds {
+		s.Thresholds = t
+	}
 	words := k.Out.Len() / f.PE
 	switch s.Kind {
 	case MVU:
@@ -222,8 +243,9 @@ func Inputs(k *hw.Kernel) []*hw.Buffer {
 // anything: enough for Resources. Folds whose words have as many elements share the windows, whose iterations take long to count.
 func Sketcher(k *hw.Kernel) func(f Fold) []*Stage {
 	windows := map[int]int{} // iterations of the Slide by lanes
+	t, _ := Thresholds(k)
 	return func(f Fold) []*Stage {
-		return sketch(k, f, units(k, f, func() int {
+		return sketch(k, f, units(k, f, t, func() int {
 			lanes := InLanes(k, f)
 			if windows[lanes] == 0 {
 				windows[lanes] = NewSlider(k, f).count()

@@ -14,17 +14,25 @@ func (s *Stage) Latency() int {
 	case Slide, Reorder:
 		return 4
 	case MVU:
-		return 6 + bits.Len(uint(s.Fold.SIMD-1)) + progLatency(s.Kernel.Prog)
+		return 6 + bits.Len(uint(s.Fold.SIMD-1)) + s.epilogueLatency()
 	case Lane, Global:
 		n := 3
 		if s.Kernel.Dot != nil {
 			n += 3
 		}
-		return n + progLatency(s.Kernel.Prog)
+		return n + s.epilogueLatency()
 	case Map:
-		return 1 + progLatency(s.Kernel.Prog)
+		return 1 + s.epilogueLatency()
 	}
 	return 1
+}
+
+// epilogueLatency is that of the scalar program, or of a memory of thresholds, comparisons and the tree that counts them.
+func (s *Stage) epilogueLatency() int {
+	if s.Thresholds == nil {
+		return progLatency(s.Kernel.Prog)
+	}
+	return 3 + bits.Len(uint(s.Thresholds.Levels()))
 }
 
 // progLatency is the longest path through a scalar program.

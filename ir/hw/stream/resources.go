@@ -39,7 +39,7 @@ func (s *Stage) Resources(d part.DSP) part.Resources {
 	case Lane, Global:
 		r = r.Add(s.lanes(d))
 	case Map:
-		r = r.Add(epilogue(s.Kernel, 1, d).Times(s.Fold.PE))
+		r = r.Add(s.epilogue(s.Kernel.Out.Channels()/s.Fold.PE, d).Times(s.Fold.PE))
 	case Weave:
 		r = r.Add(RAM(len(s.Plan.Control), bits.Len(uint(2*len(s.In)))))
 		r.LUT += out * (len(s.In) + 1) / 2
@@ -70,7 +70,7 @@ func (s *Stage) mvu(d part.DSP) part.Resources {
 	if nf > 1 {
 		r = r.Add(RAM(sf, s.In[0].Width()))
 	}
-	return r.Add(epilogue(s.Kernel, nf*k.Groups, d).Times(f.PE))
+	return r.Add(s.epilogue(nf*k.Groups, d).Times(f.PE))
 }
 
 // lanes: a depthwise convolution has a multiplier for each channel, a pool none.
@@ -92,7 +92,7 @@ func (s *Stage) lanes(d part.DSP) part.Resources {
 			r = r.Add(RAM(n, acc).Times(s.Fold.PE))
 		}
 	}
-	return r.Add(epilogue(s.Kernel, n, d).Times(s.Fold.PE))
+	return r.Add(s.epilogue(n, d).Times(s.Fold.PE))
 }
 
 // products is an estimate for the multipliers of a Dot kernel: (2*ceil((w+a)/6)-1)*(w+a) LUTs each, which is FINN's, or DSP slices, several
@@ -110,9 +110,23 @@ func dspSlices(x, y int, d part.DSP) int {
 	return ((x + d.A - 2) / (d.A - 1)) * ((y + d.B - 2) / (d.B - 1))
 }
 
-// epilogue is an estimate for one scalar program whose numbers by channel are for n blocks.
-func epilogue(k *hw.Kernel, n int, d part.DSP) part.Resources {
-	p := k.Prog
+// counted is an estimate for one lane that counts thresholds of n blocks of channels: FINN's, of a comparator of a LUT for each bit and each
+// threshold, and a memory with the thresholds of a channel in a word.
+func counted(t *hw.Thresholds, x hw.Interval, n int) part.Resources {
+	levels, w := t.Levels(), t.Range().Bits()
+	r := part.Resources{LUT: levels * max(w, x.Bits()), FF: levels + bits.Len(uint(levels))}
+	if len(t.T) > 1 {
+		r = r.Add(RAM(n, levels*w))
+	}
+	return r
+}
+
+// epilogue is an estimate for what makes one result, for n blocks of channels: thresholds, or a scalar program with its numbers by channel.
+func (s *Stage) epilogue(n int, d part.DSP) part.Resources {
+	p := s.Kernel.Prog
+	if s.Thresholds != nil {
+		return counted(s.Thresholds, p.In[0], n)
+	}
 	r := part.Resources{}
 	for i := range p.Code {
 		c := &p.Code[i]

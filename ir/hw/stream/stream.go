@@ -68,17 +68,21 @@ func (k Kind) String() string { return kindNames[k] }
 
 // Fold says how much of a kernel is done in one clock cycle: PE output channels side by side and, in a matrix-vector unit, SIMD input
 // elements for each of them. Kernels other than dense Dots have SIMD 1. LUT makes the products of a Dot kernel of LUTs instead of DSP
-// slices.
+// slices. Thresholds has the kernel's results of few bits counted instead of computed by multiplication and shift.
 type Fold struct {
-	PE   int  `json:"pe"`
-	SIMD int  `json:"simd,omitempty"`
-	LUT  bool `json:"lut,omitempty"`
+	PE         int  `json:"pe"`
+	SIMD       int  `json:"simd,omitempty"`
+	LUT        bool `json:"lut,omitempty"`
+	Thresholds bool `json:"thresholds,omitempty"`
 }
 
 func (f Fold) String() string {
 	s := fmt.Sprintf("PE %d SIMD %d", f.PE, f.SIMD)
 	if f.LUT {
 		s += " LUT"
+	}
+	if f.Thresholds {
+		s += " THR"
 	}
 	return s
 }
@@ -94,6 +98,8 @@ type Stage struct {
 	// Args is the input channel of each input of a Map's program: a kernel that reads a buffer twice has one channel for it.
 	Args []int
 	Plan *Plan // of Weave and Reorder
+	// Thresholds stand for the kernel's program in the unit of a Fold with Thresholds, else nil.
+	Thresholds *hw.Thresholds
 
 	iterations int
 }

@@ -134,6 +134,8 @@ func TestFoldCheck(t *testing.T) {
 		{"pool", Fold{PE: 2, SIMD: 2}, "layer pool (<graph>: node 0): SIMD 2: want one of [1]"},
 		{"concat", Fold{PE: 2, SIMD: 1}, ""},
 		{"concat", Fold{PE: 4, SIMD: 1}, "layer concat (<graph>: node 0): PE 4: want one of [1 2]"},
+		{"conv", Fold{PE: 6, SIMD: 4, Thresholds: true}, ""},
+		{"concat", Fold{PE: 2, SIMD: 1, Thresholds: true}, "layer concat (<graph>: node 0): PE 2 SIMD 1 THR: no thresholds for it: it only moves elements"},
 	} {
 		err := c.fold.Check(kernel(p, c.kernel))
 		if got := ""; err != nil {
@@ -191,10 +193,13 @@ func TestVerify(t *testing.T) {
 		{"channel x_load_out: want one writer and one reader", func(d *Design) { d.Channels[0].To = nil }},
 		{"which is not behind it", func(d *Design) { slices.Reverse(d.Stages) }},
 		{"stage conv (mvu): writes 179 words to conv_out, want 180", func(d *Design) { at(d, "conv").iterations-- }},
+		{"stage conv (mvu): thresholds: channel 0: 0 for input ", func(d *Design) { at(d, "conv").Thresholds.T[0][0]++ }},
+		{"stage conv (mvu): PE 1 SIMD 1 THR, and thresholds are false", func(d *Design) { at(d, "conv").Thresholds = nil }},
 		{"5000 lanes", func(d *Design) { d.Channels[0].Lanes = 5000 }},
 		{"channel x_load_out is not among those of its stages", func(d *Design) { d.Stages[0].Out = nil }},
 	} {
-		d, err := Build(network(t), nil)
+		p := network(t)
+		d, err := Build(p, map[*hw.Kernel]Fold{kernel(p, "conv"): {PE: 1, SIMD: 1, Thresholds: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

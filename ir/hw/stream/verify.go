@@ -7,7 +7,7 @@ import (
 )
 
 // Verify checks a network: every channel has one writer and one reader, words fit the limits of the tools, and over one run each stage
-// reads and writes as many words as its channels carry. It returns all violations joined.
+// reads and writes as many words as its channels carry; thresholds have the results of the programs that they stand for. It returns all violations joined.
 func Verify(d *Design) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -55,6 +55,14 @@ func (s *Stage) verify() error {
 	}
 	if s.iterations < 1 {
 		return errors.New("no iterations")
+	}
+	if s.Fold.Thresholds != (s.Thresholds != nil) && s.Kind != Slide {
+		return fmt.Errorf("%v, and thresholds are %v", s.Fold, s.Thresholds != nil)
+	}
+	if s.Thresholds != nil {
+		if err := s.Thresholds.Verify(s.Kernel.Prog, s.Kernel.ProgIn()); err != nil {
+			return fmt.Errorf("thresholds: %w", err)
+		}
 	}
 	in, out := make([]int, len(s.In)), make([]int, len(s.Out))
 	c := s.Cursor()
