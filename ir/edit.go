@@ -215,6 +215,27 @@ func (g *Graph) Consts() []*Value {
 	return r
 }
 
+// MetaValue is the value of a key of Meta.
+func (g *Graph) MetaValue(key string) (value string, ok bool) {
+	for _, kv := range g.Meta {
+		if kv[0] == key {
+			return kv[1], true
+		}
+	}
+	return "", false
+}
+
+// SetMeta gives a key of Meta a value: at the place that it has, else at the end.
+func (g *Graph) SetMeta(key, value string) {
+	for i, kv := range g.Meta {
+		if kv[0] == key {
+			g.Meta[i][1] = value
+			return
+		}
+	}
+	g.Meta = append(g.Meta, [2]string{key, value})
+}
+
 // Clone copies graph, nodes, values and types; operators and constant data are shared: passes replace them, never write into them.
 func (g *Graph) Clone() *Graph {
 	m := map[*Value]*Value{}

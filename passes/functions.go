@@ -14,6 +14,7 @@ import (
 //	x * clip(x+3, 0, 6) / 6      HardSwish
 //	x * HardSigmoid<1/6, 1/2>(x) HardSwish
 //	x * tanh(softplus(x))        Mish
+//	x * sigmoid(k*x)             Swish<alpha=k>, which some call SiLU
 //	x * (1 + erf(x/√2)) / 2      Gelu
 //
 // in any order of the factors. What is computed between stays as long as others read it.
@@ -71,6 +72,10 @@ func gated(x, gate *ir.Value, scale float64) ir.Op {
 	case *op.HardSigmoid:
 		if gate.Def.In[0] == x && near(float64(o.Alpha), 1.0/6) && near(float64(o.Beta), 0.5) {
 			return &op.HardSwish{}
+		}
+	case *op.Sigmoid:
+		if k, f := factors(gate.Def.In[0], 2); len(f) == 1 && f[0] == x {
+			return &op.Swish{Alpha: float32(k)}
 		}
 	case *op.Tanh:
 		if p := gate.Def.In[0].Def; p != nil {

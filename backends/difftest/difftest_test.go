@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func quantized(t testing.TB, g *ir.Graph, in [][]*tensor.T, c quant.Config) (*ir
 	}
 	c.Range = calibrated(t, g, in)
 	p := integers(t, g, c)
-	throughFiles(t, g, p, c.Whole)
+	throughFiles(t, g, p)
 	return g, p
 }
 
@@ -67,7 +68,7 @@ func integers(t testing.TB, g *ir.Graph, c quant.Config) *hw.Program {
 	if err := passes.Run(g, nil, "fuse-act", "dce"); err != nil {
 		t.Fatal(err)
 	}
-	low, err := lower.Lower(g, lower.Options{Whole: c.Whole})
+	low, err := lower.Lower(g, lower.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +190,11 @@ func testVectors(t testing.TB, p *hw.Program, in [][]*tensor.T) []hls.Vector {
 		if err != nil {
 			t.Fatal(err)
 		}
-		vs = append(vs, hls.Vector{In: [][]int64{q}, Out: [][]int64{append([]int64(nil), y[0]...)}})
+		v := hls.Vector{In: [][]int64{q}}
+		for _, o := range y {
+			v.Out = append(v.Out, slices.Clone(o))
+		}
+		vs = append(vs, v)
 	}
 	return vs
 }

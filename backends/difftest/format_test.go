@@ -18,8 +18,8 @@ import (
 	"quern/passes/quant"
 )
 
-// throughFiles checks that a file of either format holds the same program, a closing Softmax with it if whole says so: the artefact between quantize and compile is a file.
-func throughFiles(t testing.TB, g *ir.Graph, prog *hw.Program, whole bool) {
+// throughFiles checks that a file of either format holds the same program: the artefact between quantize and compile is a file.
+func throughFiles(t testing.TB, g *ir.Graph, prog *hw.Program) {
 	t.Helper()
 	for _, f := range []onnx.Format{onnx.QDQ, onnx.QONNX} {
 		p, err := onnx.ToProto(g, f)
@@ -33,7 +33,7 @@ func throughFiles(t testing.TB, g *ir.Graph, prog *hw.Program, whole bool) {
 		if err := passes.Run(back, nil); err != nil {
 			t.Fatal(err)
 		}
-		again, err := lower.Lower(back, lower.Options{Whole: whole})
+		again, err := lower.Lower(back, lower.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestWidths(t *testing.T) {
 			for _, b := range []quant.Bits{{W: bits, A: bits}, {W: bits, A: 18 - bits}} {
 				g := c.g.Clone()
 				p := integers(t, g, quant.Config{Bits: b, Range: ranges})
-				throughFiles(t, g, p, false)
+				throughFiles(t, g, p)
 				programs[p.String()] = true
 			}
 		}

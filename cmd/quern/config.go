@@ -296,7 +296,7 @@ func (f *configFile) apply(given func(flag string) bool, g *ir.Graph, c *quant.C
 
 // find is the node that a layer of the file means; where there is none it says which name is nearest.
 func (r *configReader) find(g *ir.Graph, l *layerConfig) *ir.Node {
-	tail := quant.Tail(g, false)
+	tail := quant.Tail(g)
 	nearest, least := "", -1
 	for _, n := range g.Nodes {
 		name := quant.LayerName(n)

@@ -52,6 +52,7 @@ var evalCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
+		scores(g)
 		d, p, err := openData(c, c.String("data"), g)
 		if err != nil {
 			return err
@@ -68,6 +69,26 @@ var evalCommand = &cli.Command{
 			fmt.Fprintf(w, "%s: top-1 %.2f %%, top-5 %.2f %%, loss %.4f on %d images (%s, %.0f images/s)\n", g.Name, a.Top1, a.Top5, a.Loss, a.Images, a.Backend, a.Rate)
 		})
 	},
+}
+
+// scores lets a model that ends with the class, an ArgMax of its scores and what only reshapes it, end with the scores: of equal ones the
+// first is the class in both cases.
+func scores(g *ir.Graph) {
+	if len(g.Outputs) != 1 {
+		return
+	}
+	for v := g.Outputs[0]; v.Def != nil; v = v.Def.In[0] {
+		switch o := v.Def.Op.(type) {
+		case *op.ArgMax:
+			if !o.SelectLastIndex {
+				g.Outputs[0] = v.Def.In[0]
+			}
+			return
+		case *op.Cast, *op.Squeeze, *op.Reshape, *op.Flatten, *op.Identity, *op.Unsqueeze:
+		default:
+			return
+		}
+	}
 }
 
 // evaluate runs a model with one output over a data set, images shared out over all cores.

@@ -206,12 +206,14 @@ func simBackend(g *ir.Graph) (*backend, error) {
 		}
 	}
 	shapes := make([][]int, len(low.Prog.Outputs))
+	places := make([]bool, len(low.Prog.Outputs)) // integers that stand for themselves: of an ArgMax or TopK
 	for i, b := range low.Prog.Outputs {
 		for _, v := range g.Values() {
 			if v.Name == b.Port.Name {
 				if shapes[i], err = batchShape(v); err != nil {
 					return nil, err
 				}
+				places[i] = v.Type.Elem == tensor.I64 && !v.Type.IsQuant()
 			}
 		}
 	}
@@ -228,6 +230,14 @@ func simBackend(g *ir.Graph) (*backend, error) {
 				return nil, err
 			}
 			out := tensors(shapes, y)
+			for i, t := range out {
+				if places[i] {
+					out[i] = tensor.New(tensor.I64, t.Shape...)
+					for j, f := range t.F {
+						out[i].I[j] = int64(f)
+					}
+				}
+			}
 			if tail != nil {
 				return tail.Run(out, nil)
 			}
@@ -286,14 +296,7 @@ var preprocessFlags = []cli.Flag{
 
 // preprocessing is what the flags say, over the model's metadata, over the defaults.
 func preprocessing(c *cli.Context, g *ir.Graph) (data.Preprocess, error) {
-	p, _, err := data.ParsePreprocess(func(key string) (string, bool) {
-		for _, kv := range g.Meta {
-			if kv[0] == key {
-				return kv[1], true
-			}
-		}
-		return "", false
-	})
+	p, _, err := data.ParsePreprocess(g.MetaValue)
 	if err != nil {
 		return p, fmt.Errorf("%s: metadata: %w", g.Name, err)
 	}
@@ -384,6 +387,6 @@ func sample(d *data.Dataset, p data.Preprocess, i int) []float32 {
 
 // setMeta keeps the preprocessing in the model.
 func setMeta(g *ir.Graph, p data.Preprocess) {
-	g.Meta = slices.DeleteFunc(g.Meta, func(kv [2]string) bool { return strings.HasPrefix(kv[0], "quern.") })
+	g.Meta = slices.DeleteFunc(g.Meta, func(kv [2]string) bool { return slices.Contains(data.MetaKeys, kv[0]) })
 	g.Meta = append(g.Meta, p.Meta()...)
 }

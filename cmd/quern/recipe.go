@@ -34,6 +34,7 @@ var recipeFlags = []cli.Flag{
 	&cli.BoolFlag{Name: "per-tensor", Usage: "one weight scale for each layer"},
 	&cli.BoolFlag{Name: "pow2", Usage: "scales are powers of two: shifts only"},
 	&cli.BoolFlag{Name: "symmetric", Usage: "zero point 0 for signed activations"},
+	&cli.BoolFlag{Name: "whole", Usage: "a closing Softmax, LogSoftmax, ArgMax, ArgMin or TopK goes into hardware, too, not to the host"},
 	methodFlag, seedFlag, readerFlag, dimFlag, jsonFlag,
 }
 
@@ -45,7 +46,7 @@ func newRecipe(c *cli.Context, bits quant.Bits) (*recipe, error) {
 		return nil, usageError{err}
 	}
 	r.config = quant.Config{Bits: bits, InputBits: c.Int("input-bits"), OutputBits: c.Int("output-bits"),
-		PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric")}
+		PerTensor: c.Bool("per-tensor"), Pow2: c.Bool("pow2"), Symmetric: c.Bool("symmetric"), Whole: c.Bool("whole")}
 	if r.limit < 0 {
 		return nil, usagef("--calib-limit %d: want 0 (all) or more", r.limit)
 	}
@@ -83,7 +84,7 @@ func (r *recipe) String() string {
 	for _, o := range []struct {
 		name string
 		on   bool
-	}{{"per-tensor", c.PerTensor}, {"pow2", c.Pow2}, {"symmetric", c.Symmetric}} {
+	}{{"per-tensor", c.PerTensor}, {"pow2", c.Pow2}, {"symmetric", c.Symmetric}, {"whole", c.Whole}} {
 		if o.on {
 			s = append(s, o.name)
 		}

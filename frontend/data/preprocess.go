@@ -135,6 +135,9 @@ const (
 	keyLayout = "quern.layout"
 )
 
+// MetaKeys are all keys that Meta may write.
+var MetaKeys = []string{keyScale, keyMean, keyStd, keyLayout}
+
 // Meta is the key/value form kept in ONNX metadata_props: quern.scale,
 // quern.mean, quern.std, quern.layout, in this order. Numbers are decimal in the
 // shortest form that reads back exactly, lists are separated by commas. Defaults

@@ -107,75 +107,6 @@ type exporter struct {
 	modes    []string // rounding modes of the Quant nodes of the file
 }
 
-// onnxName is the operator of ONNX that an operator is; "" if there is none.
-func onnxName(o ir.Op) string {
-	switch o.(type) {
-	case *op.MaxPoolIndices:
-		return "MaxPool"
-	case *op.LayerNormalizationStats:
-		return "LayerNormalization"
-	}
-	if d := op.Of(o); d.Since != nil {
-		return d.Name
-	}
-	return ""
-}
-
-// opsetFor is the version of ai.onnx that an operator needs.
-func opsetFor(o ir.Op) int {
-	switch o := o.(type) {
-	case *op.AveragePool:
-		if len(o.Dilations) > 0 {
-			return 19
-		}
-	case *op.Pad:
-		if o.Mode == "wrap" {
-			return 19
-		}
-	case *op.GridSample:
-		return 20 // the names of the modes
-	case *op.GroupNormalization:
-		return 21 // scale and bias of channels
-	case *op.LayerNormalizationStats:
-		return 17
-	case *op.LpPool:
-		if len(o.Dilations) > 0 || o.CeilMode {
-			return 18
-		}
-	case *op.RoiAlign:
-		return 16
-	case *op.Reshape:
-		if o.AllowZero {
-			return 14
-		}
-	case *op.Resize:
-		return resizeOpset(o)
-	case *op.ScatterElements:
-		return sinceReduction(o.Reduction)
-	case *op.ScatterND:
-		return sinceReduction(o.Reduction)
-	case *op.Shape:
-		if slices.ContainsFunc(op.Attrs(o), func(a op.Attr) bool { return !a.Default }) {
-			return 15
-		}
-	}
-	if since := op.Of(o).Since; len(since) > 0 {
-		return since[0]
-	}
-	return 0
-}
-
-// sinceReduction is the version of the scatter operators that has a reduction.
-func sinceReduction(s string) int {
-	switch s {
-	case "add", "mul":
-		return 16
-	case "max", "min":
-		return 18
-	}
-	return 11
-}
-
 func (e *exporter) model() *onnxpb.ModelProto {
 	m := &onnxpb.ModelProto{IrVersion: proto.Int64(irVersion(e.opset)), ProducerName: proto.String("quern"), Graph: e.p}
 	imports := func(domain string, version int) {
@@ -297,7 +228,13 @@ func (e *exporter) node(n *ir.Node) error {
 	if _, ok := n.Op.(*op.MaxPoolIndices); ok { // the second result of ONNX's
 		out = append([]string{e.names.New(out[0] + "_max")}, out...)
 	}
-	e.add(typ, "", n.Pos.Name, in, out, attrs...)
+	if o, ok := n.Op.(*op.Swish); ok && e.opset < 24 {
+		if err := e.swish(n, o, in[0], out[0]); err != nil {
+			return err
+		}
+	} else {
+		e.add(typ, "", n.Pos.Name, in, out, attrs...)
+	}
 	for i, v := range n.Out {
 		if v.Type.Quant == nil {
 			continue

@@ -142,6 +142,16 @@ var qopModels = []struct {
 		s = com.microsoft::QLinearSoftmax<axis=-1,opset=13>(m, ms, mz, ss, sz)
 		y = DequantizeLinear(s, ss, sz)
 		out y`},
+	{"softmax", `
+		opset com.microsoft 1
+		in x i8[1,12]
+		const xs f32[] = 0.05
+		const xz i8[] = 3
+		const ss f32[] = 0.00390625
+		const sz i8[] = -128
+		s = com.microsoft::QLinearSoftmax<axis=-1,opset=13>(x, xs, xz, ss, sz)
+		y = DequantizeLinear(s, ss, sz)
+		out y`},
 }
 
 // TestQOperator: what the form becomes in the IR.
@@ -503,10 +513,13 @@ func TestQLinearAgainstRuntime(t *testing.T) {
 	var hist [2]int
 	for _, c := range qopModels {
 		t.Run(c.name, func(t *testing.T) {
+			if strings.Contains(c.model, "QLinearReduceMean") {
+				return // onnxruntime has no kernel of it
+			}
 			m := qopModel(t, c.name, c.model)
 			g, low := hardware(t, m)
 			if low.Tail != nil {
-				return // Softmax is the host's
+				t.Fatal("a part is left to the host")
 			}
 			if ort != "" {
 				want[c.name] = runtimeSamples(t, ort, m, g, c.name)

@@ -37,9 +37,10 @@ const (
 	Pointwise              // arithmetic whose result has a scale of its own: Add, AveragePool
 	TableFunc              // a function of one value: a table over the input's integers
 	Boundary               // Quantize, Dequantize
+	Index                  // finds places of extremes: for the host, or for hardware where that is asked for
 )
 
-var classNames = [...]string{"none", "MAC", "same-scale", "pointwise", "table", "boundary"}
+var classNames = [...]string{"none", "MAC", "same-scale", "pointwise", "table", "boundary", "index"}
 
 func (c Class) String() string { return classNames[c] }
 

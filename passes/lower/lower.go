@@ -23,8 +23,6 @@ type Options struct {
 	// MultiplierBits is the width of the requantization multiplier as a signed number; 0 means 18 (one DSP48 port) for results of up to
 	// 8 bits and 25 above. It is made smaller where product and accumulator would need more than 63 bits.
 	MultiplierBits int
-	// Whole puts a Softmax or LogSoftmax at the end into hardware, too, if the model was quantized that way (quant.Config.Whole).
-	Whole bool
 	// Pixels, if set, are what the one input of the model is made of.
 	Pixels *Pixels
 }
@@ -105,7 +103,7 @@ type lowerer struct {
 
 // split is the host's tail (quant.Tail). A layer there is an error: its work would silently run on the host.
 func (l *lowerer) split() (map[*ir.Node]bool, error) {
-	tail := quant.Tail(l.g, l.opt.Whole)
+	tail := quant.Tail(l.g)
 	var errs []error
 	for _, n := range l.g.Nodes {
 		i := slices.IndexFunc(n.In, func(v *ir.Value) bool { return v != nil && v.Def != nil && tail[v.Def] })
@@ -260,12 +258,8 @@ func (l *lowerer) outputs(tail map[*ir.Node]bool) (*ir.Graph, error) {
 			}
 			b = k.Out
 		}
-		q := v.Type.Quant
-		if q == nil {
-			q = accQuant(v.Def)
-		}
 		_, perm := layout(v.Type.Shape)
-		b.Port = &hw.Port{Name: v.Name, Shape: noBatch(v.Type.Shape), Perm: perm, Quant: q}
+		b.Port = &hw.Port{Name: v.Name, Shape: noBatch(v.Type.Shape), Perm: perm, Quant: portQuant(v)}
 		taken[b] = true
 		l.prog.Outputs = append(l.prog.Outputs, b)
 	}

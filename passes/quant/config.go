@@ -42,7 +42,7 @@ type Config struct {
 	InputBits, OutputBits int
 	PerTensor             bool // one weight scale for a layer instead of one for each output channel
 	Pow2                  bool // scales are powers of two: requantization is a shift
-	Whole                 bool // a Softmax or LogSoftmax at the end is for the hardware, not for the host
+	Whole                 bool // a Softmax, LogSoftmax, ArgMax, ArgMin or TopK at the end is for the hardware, not for the host (see Tail)
 	Symmetric             bool // zero point 0 for activations with negative values, too
 	// Range is the calibrated range of a value for a width: what lies outside is clipped.
 	Range func(v *ir.Value, bits int) (lo, hi float64, err error)

@@ -21,7 +21,10 @@ func Quantize(g *ir.Graph, c *Config) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
-	tail := Tail(g, c.Whole)
+	if c.Whole {
+		g.SetMeta(wholeKey, "true")
+	}
+	tail := Tail(g)
 	q := &quantizer{g: g, c: c, uses: g.UseCounts(), names: g.Names(), forced: map[*ir.Value]*ir.Value{}, outputs: map[*ir.Value]bool{}}
 	if err := q.unsupported(tail); err != nil {
 		return err
@@ -30,10 +33,10 @@ func Quantize(g *ir.Graph, c *Config) error {
 		q.outputs[v] = true
 	}
 	for _, n := range g.Nodes {
-		if tail[n] {
+		if tail[n] || op.Of(n.Op).Class == op.Index {
 			for _, v := range n.In {
 				if v != nil && v.Const == nil && (v.Def == nil || !tail[v.Def]) {
-					q.outputs[v] = true // the hardware ends here
+					q.outputs[v] = true // the hardware ends here, or but for a comparison
 				}
 			}
 		}
@@ -188,6 +191,9 @@ func (q *quantizer) node(n *ir.Node) error {
 			}
 			return nil
 		}
+	}
+	if op.Of(n.Op).Class == op.Index {
+		return nil // integers that stand for themselves; the values of a TopK keep the type of its input
 	}
 	for _, o := range n.Out {
 		if o.Type.IsQuant() || q.fuses(o) {

@@ -261,7 +261,7 @@ graph g(%x f32[1,2]) {
   return %e, %f
 }`)
 	var got []string
-	tail := Tail(g, false)
+	tail := Tail(g)
 	for _, n := range g.Nodes {
 		if tail[n] {
 			got = append(got, n.Pos.Name)

@@ -8,10 +8,15 @@ import (
 	"quern/ir/op"
 )
 
-// Tail is the set of nodes at the end of the graph that stay in float on the host: operators that are not for hardware, a Softmax or
-// LogSoftmax with no layer behind it unless whole is set, and all that follows them. A quantized value, or an operator that quantizes,
-// reached through such a node is found by Quantize and by the lowering, which refuse it.
-func Tail(g *ir.Graph, whole bool) map[*ir.Node]bool {
+// wholeKey is the metadata of a model that was quantized with Config.Whole: so all that lower it agree.
+const wholeKey = "quern.whole"
+
+// Tail is the set of nodes at the end of the graph that stay in float on the host: operators that are not for hardware, and all that
+// follows them. Where the model was not quantized with Config.Whole, so are a Softmax or LogSoftmax with no layer behind it whose result is
+// no quantized value, and ArgMax, ArgMin and TopK. A quantized value, or an operator that quantizes, reached through such a node is found
+// by Quantize and by the lowering, which refuse it. What follows places is for the host in any case.
+func Tail(g *ir.Graph) map[*ir.Node]bool {
+	_, whole := g.MetaValue(wholeKey)
 	// Layers behind each value.
 	before := map[*ir.Value]bool{}
 	for _, n := range slices.Backward(g.Nodes) {
@@ -26,12 +31,12 @@ func Tail(g *ir.Graph, whole bool) map[*ir.Node]bool {
 	for _, n := range g.Nodes {
 		switch n.Op.(type) {
 		case *op.Softmax, *op.LogSoftmax:
-			tail[n] = !whole && !before[n.Out[0]]
+			tail[n] = !whole && !before[n.Out[0]] && !n.Out[0].Type.IsQuant()
 		default:
-			tail[n] = floatOnly(n)
+			tail[n] = floatOnly(n) || !whole && op.Of(n.Op).Class == op.Index
 		}
 		for _, v := range n.In {
-			if v != nil && v.Def != nil && tail[v.Def] {
+			if v != nil && v.Def != nil && (tail[v.Def] || op.Of(v.Def.Op).Class == op.Index) {
 				tail[n] = true
 			}
 		}
