@@ -43,7 +43,7 @@ func (d *Deadlock) Error() string {
 // end finds a full FIFO (a flushing pipeline: style=flp, enable_flush). A FIFO offers a word one cycle after it came, and a place one
 // cycle after it was freed. Ports are never empty or full. An error is a *Deadlock.
 func Time(d *stream.Design, runs int) (*Timing, error) {
-	n := newNetwork(compile(d), true)
+	n := newNetwork(compile(d), depths(d), true)
 	if err := n.run(runs); err != nil {
 		return nil, err
 	}

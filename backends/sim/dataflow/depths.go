@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"quern/ir/hw/stream"
 )
 
@@ -92,69 +94,80 @@ type sizer struct {
 
 // try runs the network.
 func (z *sizer) try(marks bool) (*network, *Timing, error) {
-	for i, c := range z.d.Channels {
-		c.Depth = z.depth[i]
-	}
-	n := newNetwork(z.p, marks)
+	n := newNetwork(z.p, z.depth, marks)
 	if err := n.run(sizeRuns); err != nil {
 		return nil, nil, err
 	}
 	return n, n.timing(), nil
 }
 
-// start finds depths of the given channels that meet the goal, in two ways, and takes what is cheaper in the end: from one depth for all
-// downwards, or from greater depths for those that seem to need it.
+// start finds depths of the given channels that meet the goal, in two ways side by side, and takes what is cheaper in the end: from one
+// depth for all downwards, or from greater depths for those that seem to need it.
 func (z *sizer) start(channels []int) error {
+	ways := []func(*sizer, int, *network, int) bool{(*sizer).any, (*sizer).waiting}
+	found := make([]*sizer, len(ways))
+	var eg errgroup.Group
+	for i, deeper := range ways {
+		y := *z
+		y.depth = slices.Clone(z.depth)
+		found[i] = &y
+		eg.Go(func() error { return y.startBy(channels, deeper) })
+	}
+	if err := eg.Wait(); err != nil {
+		return err
+	}
+	least := 0
+	for _, y := range found {
+		cost := 1
+		for _, i := range channels {
+			cost += price(z.d.Channels[i], y.depth[i])
+		}
+		if least == 0 || cost < least {
+			z.depth, least = y.depth, cost
+		}
+	}
+	return nil
+}
+
+// startBy makes channels deeper, from the least depth on, until the goal is met, and then cheaper.
+func (z *sizer) startBy(channels []int, deeper func(*sizer, int, *network, int) bool) error {
 	unbounded := slices.Clone(z.depth)
 	for _, i := range channels {
 		unbounded[i] = sizeRuns * z.d.Channels[i].Words
+		z.depth[i] = stream.MinDepth
 	}
-	best, least := unbounded, 0
-	for _, deeper := range []func(int, *network, int) bool{z.any, z.waiting} {
-		for _, i := range channels {
-			z.depth[i] = stream.MinDepth
-		}
-		for {
-			n, t, err := z.try(false)
-			if err != nil {
-				return err
-			}
-			if t.Interval <= z.goal {
-				break
-			}
-			again := false
-			for _, i := range channels {
-				if z.depth[i] < unbounded[i] && deeper(i, n, t.Interval) {
-					z.depth[i] = min(max(16, 2*z.depth[i]), unbounded[i])
-					again = true
-				}
-			}
-			if !again {
-				copy(z.depth, unbounded)
-				break
-			}
-		}
-		_, t, err := z.try(true)
+	for {
+		n, t, err := z.try(false)
 		if err != nil {
 			return err
 		}
-		if t.Interval > z.goal {
-			return fmt.Errorf("dataflow: %d clock cycles between runs whatever the depths, want %d", t.Interval, z.goal)
+		if t.Interval <= z.goal {
+			break
 		}
+		again := false
 		for _, i := range channels {
-			z.depth[i] = max(stream.MinDepth, t.Marks[i])
+			if z.depth[i] < unbounded[i] && deeper(z, i, n, t.Interval) {
+				z.depth[i] = min(max(16, 2*z.depth[i]), unbounded[i])
+				again = true
+			}
 		}
-		z.trials = 0
-		z.lower(z.dearest(channels))
-		cost := 1
-		for _, i := range channels {
-			cost += price(z.d.Channels[i], z.depth[i])
-		}
-		if least == 0 || cost < least {
-			best, least = slices.Clone(z.depth), cost
+		if !again {
+			copy(z.depth, unbounded)
+			break
 		}
 	}
-	z.depth = best
+	_, t, err := z.try(true)
+	if err != nil {
+		return err
+	}
+	if t.Interval > z.goal {
+		return fmt.Errorf("dataflow: %d clock cycles between runs whatever the depths, want %d", t.Interval, z.goal)
+	}
+	for _, i := range channels {
+		z.depth[i] = max(stream.MinDepth, t.Marks[i])
+	}
+	z.trials = 0
+	z.lower(z.dearest(channels))
 	return nil
 }
 
@@ -205,10 +218,9 @@ const bramLUTs = 200
 
 // price is what a channel takes at a depth, in LUTs.
 func price(c *stream.Channel, depth int) int {
-	was := c.Depth
-	c.Depth = depth
-	r := c.Resources()
-	c.Depth = was
+	at := *c // others may read the channel
+	at.Depth = depth
+	r := at.Resources()
 	return r.LUT + bramLUTs*r.BRAM18
 }
 

@@ -47,10 +47,19 @@ func compile(d *stream.Design) *program {
 	return p
 }
 
-func newNetwork(p *program, marks bool) *network {
+// depths are those of the channels of a design.
+func depths(d *stream.Design) []int {
+	r := make([]int, len(d.Channels))
+	for i, c := range d.Channels {
+		r[i] = c.Depth
+	}
+	return r
+}
+
+func newNetwork(p *program, depths []int, marks bool) *network {
 	n := &network{p: p}
-	for _, c := range p.d.Channels {
-		n.fifos = append(n.fifos, newFIFO(c.Depth, marks))
+	for _, depth := range depths {
+		n.fifos = append(n.fifos, newFIFO(depth, marks))
 	}
 	for i, s := range p.d.Stages {
 		r := &proc{s: s, steps: p.steps[i], lat: s.Latency(), off: 1, offX: 1, left: p.steps[i][0].n, base: 1,
@@ -399,7 +408,7 @@ func (p *proc) waits() string {
 	if p.exits.n > 0 {
 		for i, c := range p.s.Out {
 			if f := p.out[i]; p.exits.at(0).mask>>i&1 != 0 && f.pushes-f.pulls == f.depth {
-				return fmt.Sprintf("%s for a place in %s (depth %d)", p.s.Name, c.Name, c.Depth)
+				return fmt.Sprintf("%s for a place in %s (depth %d)", p.s.Name, c.Name, f.depth)
 			}
 		}
 	}

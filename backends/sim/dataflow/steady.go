@@ -13,7 +13,7 @@ const maxCycle = 4
 // reaches back (1 unless it holds more than a sample) all words of all channels came and went at the same times as in the runs some
 // samples before, but for one number of clock cycles that is the same everywhere, then the next run does, too, and so on.
 func Steady(d *stream.Design, most int) (*Timing, error) {
-	n := newNetwork(compile(d), true)
+	n := newNetwork(compile(d), depths(d), true)
 	back := 1
 	for _, c := range d.Channels {
 		back = max(back, (c.Depth+c.Words-1)/c.Words)
