@@ -67,8 +67,8 @@ func compile(c *cli.Context) error {
 		return usagef("--target %q: want hls", c.String("target"))
 	case c.Int("vectors") < 1:
 		return usagef("--vectors %d: want 1 or more", c.Int("vectors"))
-	case style != "stream" && (c.IsSet("fps") || c.IsSet("folding")):
-		return usagef("--fps and --folding are for --style stream")
+	case style != "stream" && (c.IsSet("fps") || c.IsSet("folding") || c.IsSet("config")):
+		return usagef("--fps, --folding and --config are for --style stream")
 	}
 	g, err := preparedWith(c, path)
 	if err != nil {

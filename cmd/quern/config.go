@@ -17,7 +17,7 @@ import (
 	"quern/passes/quant"
 )
 
-// configSchema is what --config takes; README.md has it, too.
+// configSchema is what --config of quantize, search and compile takes; README.md has it, too.
 const configSchema = `# YAML, or the same as JSON. Every key may be left out. Flags of the command line win over defaults, layers win over both.
 defaults:
   weights: 4            # bits, 2 to 16
@@ -36,6 +36,12 @@ layers:                 # by the name of the node in the model; quern quantize p
 search:                 # quern search only: the widths that it may choose. What layers says is not searched.
   weights: [2, 3, 4, 6, 8]
   activations: [3, 4, 6, 8]
+folding:                # quern compile --style stream only: layers whose folding is not searched
+  /0/Conv:
+    pe: 2               # output channels side by side
+    simd: 1             # input elements for each of them
+    lut: true           # multipliers of LUTs instead of DSP slices
+    thresholds: true    # results of 4 bits and fewer by comparison instead of multiplication and shift
 `
 
 var configFlag = &cli.StringFlag{Name: "config", Usage: "YAML or JSON `FILE` with defaults and settings of single layers; see README.md"}
@@ -59,6 +65,7 @@ type configFile struct {
 	layers        []layerConfig // in the order of the file
 	searchW       []int
 	searchA       []int
+	folding       []layerFold // in the order of the file
 }
 
 // configReader gathers all that is wrong with a file.
@@ -204,18 +211,14 @@ func parseConfig(path string, text []byte) (*configFile, error) {
 	}
 	f, r := &configFile{path: path}, &configReader{path: path}
 	if root.Kind == 0 {
-		return nil, fmt.Errorf("%s: it is empty; want defaults, layers or search", path)
+		return nil, fmt.Errorf("%s: it is empty; want defaults, layers, search or folding", path)
 	}
 	r.mapping(root.Content[0], "config",
 		configKey{"defaults", func(_, value *yaml.Node) {
 			r.layer(value, "defaults", &f.defaults,
 				configKey{"input", r.bits(&f.input)},
 				configKey{"output", r.bits(&f.output)},
-				configKey{"symmetric", func(_, value *yaml.Node) {
-					if value.Decode(&f.symmetric) != nil {
-						r.errorf(value, "symmetric: want true or false, got %s", nodeText(value))
-					}
-				}})
+				configKey{"symmetric", r.truth(&f.symmetric)})
 		}},
 		configKey{"layers", func(_, value *yaml.Node) {
 			r.each(value, "layers", func(key, value *yaml.Node) {
@@ -227,7 +230,8 @@ func parseConfig(path string, text []byte) (*configFile, error) {
 		}},
 		configKey{"search", func(_, value *yaml.Node) {
 			r.mapping(value, "search", configKey{"weights", r.widths(&f.searchW)}, configKey{"activations", r.widths(&f.searchA)})
-		}})
+		}},
+		configKey{"folding", func(_, value *yaml.Node) { f.folding = r.foldings(value) }})
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)
 	}

@@ -18,10 +18,10 @@ func TestConfigErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, text, want string }{
-		{"empty", "", "c.yaml: it is empty; want defaults, layers or search"},
+		{"empty", "", "c.yaml: it is empty; want defaults, layers, search or folding"},
 		{"syntax", "defaults:\n  weights: [4\n", "c.yaml: line 1: did not find expected ',' or ']'"},
 		{"no mapping", "- 4\n", "c.yaml:1: config: want keys with values, got a list"},
-		{"unknown key", "defaults:\n  weights: 4\nlayer:\n", `c.yaml:3: config: unknown key "layer", want one of defaults, layers, search`},
+		{"unknown key", "defaults:\n  weights: 4\nlayer:\n", `c.yaml:3: config: unknown key "layer", want one of defaults, layers, search, folding`},
 		{"unknown default", "defaults:\n  bits: 4\n", `c.yaml:2: defaults: unknown key "bits", want one of weights, activations, observer, scale, input, output, symmetric`},
 		{"twice", "defaults:\n  weights: 4\n  weights: 5\n", `c.yaml:3: defaults: key "weights" is there already in line 2`},
 		{"width", "defaults:\n  weights: 17\n", `c.yaml:2: weights: want 2 to 16 bits, got "17"`},
@@ -32,6 +32,9 @@ func TestConfigErrors(t *testing.T) {
 		{"layer key", "layers:\n  /0/Conv:\n    input: 4\n", `c.yaml:3: layer "/0/Conv": unknown key "input"`},
 		{"search", "search:\n  weights: 4\n", `c.yaml:2: weights: want a list of widths as [4, 8], got "4"`},
 		{"search width", "search:\n  weights: [4,\n  99]\n", `c.yaml:3: weights: want 2 to 16 bits, got "99"`},
+		{"fold key", "folding:\n  a:\n    PE: 4\n", `c.yaml:3: folding of layer "a": unknown key "PE", want one of pe, simd, lut, thresholds`},
+		{"fold number", "folding:\n  a:\n    pe: 1.5\n", `c.yaml:3: pe: want a number of 1 or more, got "1.5"`},
+		{"fold truth", "folding:\n  a: {lut: 2}\n", `c.yaml:2: lut: want true or false, got "2"`},
 		{"unknown layer", "layers:\n\n  /0/Cnov: {weights: 4}\n", `c.yaml:3: no layer "/0/Cnov" in torch_jit; the nearest name is "/0/Conv"`},
 		{"no weights", "layers:\n  /1/Relu:\n    weights: 4\n", `c.yaml:3: layer "/1/Relu": Relu has no weights`},
 		{"moves", "layers:\n  /2/MaxPool:\n    activations: 4\n", `c.yaml:3: layer "/2/MaxPool": MaxPool only moves or selects data`},
@@ -110,7 +113,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.defaults.weights != 4 || f.input != 8 || len(f.layers) != 1 || f.layers[0].name != "/0/Conv" || !f.layers[0].scale.PerTensor || len(f.searchW) != 5 {
+	if f.defaults.weights != 4 || f.input != 8 || len(f.layers) != 1 || f.layers[0].name != "/0/Conv" || !f.layers[0].scale.PerTensor || len(f.searchW) != 5 || len(f.folding) != 1 || !f.folding[0].fold.Thresholds {
 		t.Errorf("read as %+v", f)
 	}
 	readme, err := os.ReadFile("../../README.md")

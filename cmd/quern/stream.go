@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"maps"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -21,48 +19,40 @@ import (
 // streamFlags are those of compile that only style stream has.
 var streamFlags = []cli.Flag{
 	&cli.Float64Flag{Name: "fps", Usage: "samples per second to reach with the least resources (style stream)", DefaultText: "as many as fit the part"},
-	&cli.StringFlag{Name: "folding", Usage: "JSON file with foldings to keep, {\"folding\": {LAYER: {\"pe\": N, \"simd\": N, \"lut\": true}}}, or a manifest.json (style stream)"},
+	&cli.StringFlag{Name: "config", Usage: "YAML or JSON `FILE` with foldings to keep, by layer; see README.md (style stream)"},
+	&cli.StringFlag{Name: "folding", Usage: "JSON file with foldings to keep, {\"folding\": {LAYER: {\"pe\": N, \"simd\": N, \"lut\": true, \"thresholds\": true}}}, or a manifest.json (style stream)"},
 }
 
-// readFolding reads the file of --folding. The manifest of a project is one, too.
-func readFolding(path string) (map[string]stream.Fold, error) {
-	src, err := os.ReadFile(path)
+// fixedFolds are the foldings of --config and --folding; those of --folding win.
+func fixedFolds(c *cli.Context, p *hw.Program) (map[string]stream.Fold, error) {
+	folds := map[string]stream.Fold{}
+	file, err := openConfig(c)
 	if err != nil {
 		return nil, err
 	}
-	var f struct {
-		Generator string                     `json:"generator"`
-		Folding   map[string]json.RawMessage `json:"folding"`
-	}
-	if err := json.Unmarshal(src, &f); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(f.Folding) == 0 {
-		return nil, fmt.Errorf("%s: want an object with foldings by layer, {\"folding\": {\"conv1\": {\"pe\": 2, \"simd\": 3}}}", path)
-	}
-	if f.Generator == "" { // ours to be strict with: a misspelled key would be left out silently
-		if err := strict(src, &struct {
-			Folding map[string]json.RawMessage `json:"folding"`
-		}{}); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+	if file != nil {
+		if len(file.folding) == 0 {
+			return nil, fmt.Errorf("%s: it has no folding, which is what compile takes from it", file.path)
+		}
+		if folds, err = file.foldsOf(p); err != nil {
+			return nil, err
 		}
 	}
-	folds := map[string]stream.Fold{}
-	for layer, raw := range f.Folding {
-		v := stream.Fold{PE: 1, SIMD: 1}
-		if err := strict(raw, &v); err != nil {
-			return nil, fmt.Errorf("%s: folding of layer %q: %w", path, layer, err)
+	if c.IsSet("folding") {
+		more, err := readFolding(c.String("folding"))
+		if err != nil {
+			return nil, err
 		}
-		folds[layer] = v
+		for _, k := range p.Kernels {
+			for _, name := range []string{k.Name, k.Pos.Name} {
+				if _, ok := more[name]; ok {
+					delete(folds, k.Name)
+				}
+			}
+		}
+		maps.Copy(folds, more)
 	}
 	return folds, nil
-}
-
-// strict decodes JSON without unknown keys.
-func strict(src []byte, to any) error {
-	d := json.NewDecoder(bytes.NewReader(src))
-	d.DisallowUnknownFields()
-	return d.Decode(to)
 }
 
 // design is a stream design with its timing, and the summary of both that compile prints.
@@ -90,10 +80,8 @@ func designFor(c *cli.Context, p *hw.Program) (*design, error) {
 	if o.Part, err = part.Find(c.String("part")); err != nil {
 		return nil, err
 	}
-	if c.IsSet("folding") {
-		if o.Fixed, err = readFolding(c.String("folding")); err != nil {
-			return nil, err
-		}
+	if o.Fixed, err = fixedFolds(c, p); err != nil {
+		return nil, err
 	}
 	if err := fold.CheckWeights(p, o.Part); err != nil {
 		return nil, err
