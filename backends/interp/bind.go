@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/tensor"
 )
@@ -63,7 +64,7 @@ func accepts(t ir.Type, e tensor.Elem) bool {
 }
 
 // input brings a tensor that accepts let pass into the form that the graph computes with.
-func input(v *ir.Value, t *tensor.T) (*tensor.T, error) {
+func input(level kernels.Level, v *ir.Value, t *tensor.T) (*tensor.T, error) {
 	q := v.Type.Quant
 	switch {
 	case q == nil && t.Elem == v.Type.Elem:
@@ -79,7 +80,7 @@ func input(v *ir.Value, t *tensor.T) (*tensor.T, error) {
 		return reals(&ir.Value{Type: v.Type, Const: t}), nil
 	}
 	r := tensor.New(tensor.F32, t.Shape...)
-	if bad := round(r.F, t.F, q, t.Shape); bad >= 0 {
+	if bad := round(level, r.F, t.F, q, t.Shape); bad >= 0 {
 		return nil, fmt.Errorf("element %d is not a number and cannot be quantized", bad)
 	}
 	return r, nil
@@ -96,7 +97,7 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{g: g, values: g.Values(), consts: slices.Clone(m.consts)}
+	p := &plan{g: g, level: m.level, values: g.Values(), consts: slices.Clone(m.consts)}
 	for i, v := range p.values {
 		for _, d := range v.Type.Shape {
 			if ir.IsSymbol(d) {
@@ -107,6 +108,7 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 			p.consts[i] = reals(v)
 		}
 	}
+	p.convolutions(m.steps)
 	if len(m.plans) >= maxPlans {
 		clear(m.plans)
 	}

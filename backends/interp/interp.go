@@ -1,6 +1,7 @@
 // Package interp runs the graph IR in float32: a float model as it is, a quantized one as fake quantization, where each node computes
 // over the reals that its inputs stand for and rounds its result to the grid of its type. It walks the nodes; the kernels are
-// the Eval methods of ir/op.
+// the Eval methods of ir/op, and for the most frequent ones those of backends/kernels, which add in the same order and so give the same bits on
+// every amd64 CPU, whatever instructions it has.
 //
 //	m, err := interp.New(g)
 //	out, err := m.Run([]*tensor.T{x}, nil)
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"sync"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/op"
 	"quern/ir/tensor"
@@ -24,6 +26,7 @@ type Interp struct {
 	inputs  []int       // slots
 	outputs []int
 	steps   []step
+	level   kernels.Level
 
 	mu    sync.Mutex
 	plans map[string]*plan // by the sizes of the symbolic dimensions
@@ -40,6 +43,8 @@ type plan struct {
 	g      *ir.Graph
 	values []*ir.Value
 	consts []*tensor.T
+	level  kernels.Level
+	convs  []*kernels.FloatConv // by node; nil where op.Eval does the work
 }
 
 // New verifies a graph and prepares it: constants are turned into reals, once. The graph must not be changed afterwards.
@@ -47,7 +52,11 @@ func New(g *ir.Graph) (*Interp, error) {
 	if err := ir.Verify(g); err != nil {
 		return nil, err
 	}
-	m := &Interp{g: g, values: g.Values(), plans: map[string]*plan{}}
+	level, err := kernels.Best()
+	if err != nil {
+		return nil, fmt.Errorf("interp: %w", err)
+	}
+	m := &Interp{g: g, values: g.Values(), level: level, plans: map[string]*plan{}}
 	slot := map[*ir.Value]int{}
 	m.consts = make([]*tensor.T, len(m.values))
 	for i, v := range m.values {
@@ -102,7 +111,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 	}
 	env := slices.Clone(p.consts)
 	for i, k := range m.inputs {
-		if env[k], err = input(p.values[k], in[i]); err != nil {
+		if env[k], err = input(p.level, p.values[k], in[i]); err != nil {
 			return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
 		}
 		if observe != nil {
@@ -117,7 +126,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 				args[j] = env[k]
 			}
 		}
-		res, err := eval(n, args)
+		res, err := p.eval(i, n, args)
 		if err != nil {
 			return nil, err
 		}
@@ -146,11 +155,16 @@ func (m *Interp) results(p *plan, env, in []*tensor.T) []*tensor.T {
 	return r
 }
 
-// eval runs one node and brings its results into the form that their types say.
-func eval(n *ir.Node, args []*tensor.T) ([]*tensor.T, error) {
-	res, err := op.Eval(n.Op, args)
-	if err != nil {
-		return nil, n.Wrap(err)
+// eval runs node i and brings its results into the form that their types say.
+func (p *plan) eval(i int, n *ir.Node, args []*tensor.T) ([]*tensor.T, error) {
+	var res []*tensor.T
+	if y := p.native(i, n, args); y != nil {
+		res = []*tensor.T{y}
+	} else {
+		var err error
+		if res, err = op.Eval(n.Op, args); err != nil {
+			return nil, n.Wrap(err)
+		}
 	}
 	if len(res) < len(n.Out) {
 		return nil, n.Errorf("the kernel gave %d results, want %d", len(res), len(n.Out))
@@ -167,7 +181,7 @@ func eval(n *ir.Node, args []*tensor.T) ([]*tensor.T, error) {
 		if aliases(t, args) {
 			t = tensor.New(t.Elem, t.Shape...)
 		}
-		if bad := round(t.F, res[i].F, v.Type.Quant, t.Shape); bad >= 0 {
+		if bad := round(p.level, t.F, res[i].F, v.Type.Quant, t.Shape); bad >= 0 {
 			return nil, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
 		}
 		res[i] = t

@@ -2,8 +2,8 @@ package interp
 
 import (
 	"fmt"
-	"math"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/tensor"
 )
@@ -18,12 +18,14 @@ func reals(v *ir.Value) *tensor.T {
 
 // round writes the reals of src, rounded to the grid of q, to dst: Dequantize of Quantize of each element. dst and src may be the
 // same slice. It returns the index of the first element that is not a number, or -1.
-func round(dst, src []float32, q *ir.Quant, shape []int) int {
+func round(level kernels.Level, dst, src []float32, q *ir.Quant, shape []int) int {
 	bad := -1
 	q.Channels(shape, func(c, lo, hi int) {
 		var ok bool
 		if s, z := q.At(c); q.Round == ir.HalfEven && z > -1<<48 && z < 1<<48 {
-			ok = roundHalfEven(dst[lo:hi], src[lo:hi], s, float64(q.Min-z), float64(q.Max-z))
+			// The common mode, with limits relative to the zero point. All integers here are exact in float64, so it does not matter that
+			// the zero point is never added.
+			ok = kernels.Grid(level, dst[lo:hi], src[lo:hi], s, float64(q.Min-z), float64(q.Max-z))
 		} else {
 			ok = roundAny(dst[lo:hi], src[lo:hi], q, c)
 		}
@@ -36,24 +38,7 @@ func round(dst, src []float32, q *ir.Quant, shape []int) int {
 	return bad
 }
 
-// roundHalfEven is round for one channel in the common mode; lo and hi are the limits relative to the zero point. All integers here
-// are exact in float64, so it does not matter that the zero point is never added. NaN stays NaN: ok is false then.
-func roundHalfEven(dst, src []float32, scale, lo, hi float64) (ok bool) {
-	ok = true
-	for i, x := range src {
-		v := math.RoundToEven(float64(x) / scale)
-		if v < lo {
-			v = lo
-		} else if v > hi {
-			v = hi
-		} else if v != v {
-			ok = false
-		}
-		dst[i] = float32((v + 0) * scale) // + 0 turns -0 into 0
-	}
-	return ok
-}
-
+// roundAny is round for one channel in any mode. NaN stays NaN: ok is false then.
 func roundAny(dst, src []float32, q *ir.Quant, c int) (ok bool) {
 	ok = true
 	for i, x := range src {

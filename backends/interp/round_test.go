@@ -6,9 +6,15 @@ import (
 	"slices"
 	"testing"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/tensor"
 )
+
+var levels = kernels.Levels()
+
+// level is the best of this CPU.
+var level = levels[len(levels)-1]
 
 // round is Dequantize of Quantize, bit for bit, in all modes, at ties, at the limits, beyond them, at infinities.
 func TestRound(t *testing.T) {
@@ -30,7 +36,7 @@ func TestRound(t *testing.T) {
 			src = append(src, float32((float64(n)+float64(r.IntN(5))/4)*q.Scale[0]), float32(r.NormFloat64()))
 		}
 		dst := make([]float32, len(src))
-		if bad := round(dst, src, q, []int{len(src)}); bad >= 0 {
+		if bad := round(level, dst, src, q, []int{len(src)}); bad >= 0 {
 			t.Fatalf("element %d, %v, is not a number", bad, src[bad])
 		}
 		for i, x := range src {
@@ -38,7 +44,7 @@ func TestRound(t *testing.T) {
 				t.Fatalf("%v: %v becomes %v, want %v", ir.Type{Elem: e, Quant: q}, x, dst[i], want)
 			}
 		}
-		if round(src, src, q, []int{len(src)}); !slices.Equal(src, dst) {
+		if round(level, src, src, q, []int{len(src)}); !slices.Equal(src, dst) {
 			t.Fatal("in place differs")
 		}
 	}
@@ -59,7 +65,7 @@ func TestRoundTwice(t *testing.T) {
 		}
 		f := reals(v)
 		twice := make([]float32, f.Len())
-		if round(twice, f.F, q, f.Shape); !slices.Equal(twice, f.F) {
+		if round(level, twice, f.F, q, f.Shape); !slices.Equal(twice, f.F) {
 			t.Fatalf("%v: the reals changed", v.Type)
 		}
 		got, err := Integers(v, f)
@@ -78,6 +84,6 @@ func BenchmarkRound(b *testing.B) {
 	y := make([]float32, len(x))
 	b.SetBytes(int64(4 * len(x)))
 	for b.Loop() {
-		round(y, x, q, []int{len(x)})
+		round(level, y, x, q, []int{len(x)})
 	}
 }

@@ -36,6 +36,11 @@ const (
 	kSum16AVX512
 	kDeep16AVX512
 	kInputAVX512
+	kGridAVX512
+	kReluFloatsAVX512
+	kAddFloatsAVX512
+	kFloat8x2AVX512
+	kFloat8x1AVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
 	kMulColumnAVX512
@@ -53,6 +58,11 @@ const (
 	kSum16AVX2
 	kDeep16AVX2
 	kInputAVX2
+	kGridAVX2
+	kReluFloatsAVX2
+	kAddFloatsAVX2
+	kFloat4x2AVX2
+	kFloat4x1AVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
 	kMulColumnAVX2
@@ -64,6 +74,7 @@ const (
 	kFrom32ColumnAVX2
 	kTo16ColumnAVX2
 	kWidenAVX2
+	kTurnAVX2
 )
 
 func (k kernel) call(a unsafe.Pointer) {
@@ -128,6 +139,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		deep16AVX512(a)
 	case kInputAVX512:
 		inputAVX512(a)
+	case kGridAVX512:
+		gridAVX512(a)
+	case kReluFloatsAVX512:
+		reluFloatsAVX512(a)
+	case kAddFloatsAVX512:
+		addFloatsAVX512(a)
+	case kFloat8x2AVX512:
+		float8x2AVX512(a)
+	case kFloat8x1AVX512:
+		float8x1AVX512(a)
 	case kAddColumnAVX512:
 		addColumnAVX512(a)
 	case kSubColumnAVX512:
@@ -162,6 +183,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		deep16AVX2(a)
 	case kInputAVX2:
 		inputAVX2(a)
+	case kGridAVX2:
+		gridAVX2(a)
+	case kReluFloatsAVX2:
+		reluFloatsAVX2(a)
+	case kAddFloatsAVX2:
+		addFloatsAVX2(a)
+	case kFloat4x2AVX2:
+		float4x2AVX2(a)
+	case kFloat4x1AVX2:
+		float4x1AVX2(a)
 	case kAddColumnAVX2:
 		addColumnAVX2(a)
 	case kSubColumnAVX2:
@@ -184,6 +215,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		to16ColumnAVX2(a)
 	case kWidenAVX2:
 		widenAVX2(a)
+	case kTurnAVX2:
+		turnAVX2(a)
 	default:
 		panic("kernels: no such native function")
 	}
@@ -280,6 +313,21 @@ func deep16AVX512(a unsafe.Pointer)
 func inputAVX512(a unsafe.Pointer)
 
 //go:noescape
+func gridAVX512(a unsafe.Pointer)
+
+//go:noescape
+func reluFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func addFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func float8x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float8x1AVX512(a unsafe.Pointer)
+
+//go:noescape
 func addColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -331,6 +379,21 @@ func deep16AVX2(a unsafe.Pointer)
 func inputAVX2(a unsafe.Pointer)
 
 //go:noescape
+func gridAVX2(a unsafe.Pointer)
+
+//go:noescape
+func reluFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func addFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func float4x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float4x1AVX2(a unsafe.Pointer)
+
+//go:noescape
 func addColumnAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -362,3 +425,6 @@ func to16ColumnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func widenAVX2(a unsafe.Pointer)
+
+//go:noescape
+func turnAVX2(a unsafe.Pointer)

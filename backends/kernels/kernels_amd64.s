@@ -1997,6 +1997,312 @@ next:
 	VZEROUPPER
 	RET
 
+// func gridAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·gridAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Z2
+	VBROADCASTSD 32(AX), Z3
+	VBROADCASTSD 40(AX), Z4
+	VBROADCASTSD 48(AX), Z5
+	VPXORQ       Z7, Z7, Z7
+	XORL         BX, BX
+
+next:
+	VMOVUPS     (SI), Y0
+	VCVTPS2PD   Y0, Z1
+	VDIVPD      Z2, Z1, Z1
+	VCMPPD      $0x03, Z1, Z1, K1
+	KMOVB       K1, CX
+	ORL         CX, BX
+	VRNDSCALEPD $0x08, Z1, Z1
+	VMAXPD      Z1, Z4, Z1
+	VMINPD      Z1, Z5, Z1
+	VADDPD      Z3, Z1, Z1
+	VMULPD      Z2, Z1, Z1
+	VCVTPD2PS   Z1, Y0
+	VMOVUPS     Y0, (DI)
+	ADDQ        $0x20, SI
+	ADDQ        $0x20, DI
+	DECQ        DX
+	JNE         next
+	MOVQ        BX, 56(AX)
+	VZEROUPPER
+	RET
+
+// func reluFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·reluFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ   a+0(FP), AX
+	MOVQ   8(AX), SI
+	MOVQ   (AX), DI
+	MOVQ   16(AX), BX
+	MOVQ   32(AX), DX
+	VPXORQ Z2, Z2, Z2
+
+next:
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z2, Z0
+	VADDPS  Z2, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func addFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·addFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ   a+0(FP), AX
+	MOVQ   8(AX), SI
+	MOVQ   (AX), DI
+	MOVQ   16(AX), BX
+	MOVQ   32(AX), DX
+	VPXORQ Z2, Z2, Z2
+
+next:
+	VMOVUPS (SI), Z0
+	VMOVUPS (BX), Z1
+	ADDQ    $+64, BX
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func float8x2AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·float8x2AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 72(AX)
+	MOVQ 48(AX), BX
+	MOVQ BX, 80(AX)
+
+tile:
+	MOVQ    80(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	MOVLQSX 16(BX), R12
+	ADDQ    (AX), R12
+	MOVLQSX 20(BX), R13
+	ADDQ    (AX), R13
+	MOVLQSX 24(BX), SI
+	ADDQ    (AX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    (AX), DI
+	ADDQ    $+32, 80(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z14
+	VMOVUPS 64(BX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z15
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VBROADCASTSS (R8)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z0, Z0
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z1, Z1
+	VBROADCASTSS (R9)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z2, Z2
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z3, Z3
+	VBROADCASTSS (R10)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z4, Z4
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z5, Z5
+	VBROADCASTSS (R11)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z6, Z6
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z7, Z7
+	VBROADCASTSS (R12)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z8, Z8
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z9, Z9
+	VBROADCASTSS (R13)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z10, Z10
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z11, Z11
+	VBROADCASTSS (SI)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z12, Z12
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z13, Z13
+	VBROADCASTSS (DI)(R14*1), Z18
+	VMULPS       Z16, Z18, Z19
+	VADDPS       Z19, Z14, Z14
+	VMULPS       Z17, Z18, Z19
+	VADDPS       Z19, Z15, Z15
+	ADDQ         $+128, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         72(AX), BX
+	VMOVUPS      Z0, (BX)
+	VMOVUPS      Z1, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z2, (BX)
+	VMOVUPS      Z3, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z4, (BX)
+	VMOVUPS      Z5, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z6, (BX)
+	VMOVUPS      Z7, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z8, (BX)
+	VMOVUPS      Z9, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z10, (BX)
+	VMOVUPS      Z11, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z12, (BX)
+	VMOVUPS      Z13, 64(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z14, (BX)
+	VMOVUPS      Z15, 64(BX)
+	ADDQ         64(AX), BX
+	MOVQ         BX, 72(AX)
+	DECQ         56(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func float8x1AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·float8x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 72(AX)
+	MOVQ 48(AX), BX
+	MOVQ BX, 80(AX)
+
+tile:
+	MOVQ    80(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	MOVLQSX 16(BX), R12
+	ADDQ    (AX), R12
+	MOVLQSX 20(BX), R13
+	ADDQ    (AX), R13
+	MOVLQSX 24(BX), SI
+	ADDQ    (AX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    (AX), DI
+	ADDQ    $+32, 80(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (DX), Z8
+	VBROADCASTSS (R8)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z0, Z0
+	VBROADCASTSS (R9)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z1, Z1
+	VBROADCASTSS (R10)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z2, Z2
+	VBROADCASTSS (R11)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z3, Z3
+	VBROADCASTSS (R12)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z4, Z4
+	VBROADCASTSS (R13)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z5, Z5
+	VBROADCASTSS (SI)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z6, Z6
+	VBROADCASTSS (DI)(R14*1), Z9
+	VMULPS       Z8, Z9, Z10
+	VADDPS       Z10, Z7, Z7
+	ADDQ         $+64, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         72(AX), BX
+	VMOVUPS      Z0, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z1, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         64(AX), BX
+	MOVQ         BX, 72(AX)
+	DECQ         56(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
 // func addColumnAVX512(a *byte)
 // Requires: AVX, AVX512F
 TEXT ·addColumnAVX512(SB), NOSPLIT, $0-8
@@ -2622,6 +2928,232 @@ next:
 	VZEROUPPER
 	RET
 
+// func gridAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·gridAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Y2
+	VBROADCASTSD 32(AX), Y3
+	VBROADCASTSD 40(AX), Y4
+	VBROADCASTSD 48(AX), Y5
+	VPXOR        Y7, Y7, Y7
+	XORL         BX, BX
+
+next:
+	VMOVUPS    (SI), X0
+	VCVTPS2PD  X0, Y1
+	VDIVPD     Y2, Y1, Y1
+	VCMPPD     $0x03, Y1, Y1, Y6
+	VORPD      Y6, Y7, Y7
+	VROUNDPD   $0x08, Y1, Y1
+	VMAXPD     Y1, Y4, Y1
+	VMINPD     Y1, Y5, Y1
+	VADDPD     Y3, Y1, Y1
+	VMULPD     Y2, Y1, Y1
+	VCVTPD2PSY Y1, X0
+	VMOVUPS    X0, (DI)
+	ADDQ       $0x10, SI
+	ADDQ       $0x10, DI
+	DECQ       DX
+	JNE        next
+	VMOVMSKPD  Y7, BX
+	MOVQ       BX, 56(AX)
+	VZEROUPPER
+	RET
+
+// func reluFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·reluFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ  a+0(FP), AX
+	MOVQ  8(AX), SI
+	MOVQ  (AX), DI
+	MOVQ  16(AX), BX
+	MOVQ  32(AX), DX
+	VPXOR Y2, Y2, Y2
+
+next:
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y2, Y0
+	VADDPS  Y2, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func addFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·addFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ  a+0(FP), AX
+	MOVQ  8(AX), SI
+	MOVQ  (AX), DI
+	MOVQ  16(AX), BX
+	MOVQ  32(AX), DX
+	VPXOR Y2, Y2, Y2
+
+next:
+	VMOVUPS (SI), Y0
+	VMOVUPS (BX), Y1
+	ADDQ    $+32, BX
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func float4x2AVX2(a *byte)
+// Requires: AVX
+TEXT ·float4x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 72(AX)
+	MOVQ 48(AX), BX
+	MOVQ BX, 80(AX)
+
+tile:
+	MOVQ    80(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	ADDQ    $+16, 80(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y6
+	VMOVUPS 32(BX), Y1
+	VMOVAPS Y1, Y3
+	VMOVAPS Y1, Y5
+	VMOVAPS Y1, Y7
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (R8)(R14*1), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y0, Y0
+	VMULPS       Y9, Y10, Y11
+	VADDPS       Y11, Y1, Y1
+	VBROADCASTSS (R9)(R14*1), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y2, Y2
+	VMULPS       Y9, Y10, Y11
+	VADDPS       Y11, Y3, Y3
+	VBROADCASTSS (R10)(R14*1), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       Y9, Y10, Y11
+	VADDPS       Y11, Y5, Y5
+	VBROADCASTSS (R11)(R14*1), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y6, Y6
+	VMULPS       Y9, Y10, Y11
+	VADDPS       Y11, Y7, Y7
+	ADDQ         $+64, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         72(AX), BX
+	VMOVUPS      Y0, (BX)
+	VMOVUPS      Y1, 32(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y2, (BX)
+	VMOVUPS      Y3, 32(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y5, 32(BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y6, (BX)
+	VMOVUPS      Y7, 32(BX)
+	ADDQ         64(AX), BX
+	MOVQ         BX, 72(AX)
+	DECQ         56(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func float4x1AVX2(a *byte)
+// Requires: AVX
+TEXT ·float4x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 72(AX)
+	MOVQ 48(AX), BX
+	MOVQ BX, 80(AX)
+
+tile:
+	MOVQ    80(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	ADDQ    $+16, 80(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (R8)(R14*1), Y5
+	VMULPS       Y4, Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VBROADCASTSS (R9)(R14*1), Y5
+	VMULPS       Y4, Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	VBROADCASTSS (R10)(R14*1), Y5
+	VMULPS       Y4, Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VBROADCASTSS (R11)(R14*1), Y5
+	VMULPS       Y4, Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	ADDQ         $+32, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         72(AX), BX
+	VMOVUPS      Y0, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y1, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         64(AX), BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         64(AX), BX
+	MOVQ         BX, 72(AX)
+	DECQ         56(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
 // func addColumnAVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·addColumnAVX2(SB), NOSPLIT, $0-8
@@ -2992,5 +3524,88 @@ test:
 	ADDQ    $+32, BX
 	DECQ    DX
 	JNE     next
+	VZEROUPPER
+	RET
+
+// func turnAVX2(a *byte)
+// Requires: AVX
+TEXT ·turnAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 16(AX), CX
+	MOVQ 32(AX), R10
+	MOVQ 40(AX), R11
+
+row:
+	MOVQ SI, R12
+	MOVQ DI, R9
+	MOVQ 24(AX), DX
+
+col:
+	MOVQ       R12, R8
+	VMOVUPS    (R8), Y0
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y1
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y2
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y3
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y4
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y5
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y6
+	ADDQ       R10, R8
+	VMOVUPS    (R8), Y7
+	ADDQ       R10, R8
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VUNPCKLPD  Y10, Y8, Y0
+	VUNPCKHPD  Y10, Y8, Y1
+	VUNPCKLPD  Y11, Y9, Y2
+	VUNPCKHPD  Y11, Y9, Y3
+	VUNPCKLPD  Y14, Y12, Y4
+	VUNPCKHPD  Y14, Y12, Y5
+	VUNPCKLPD  Y15, Y13, Y6
+	VUNPCKHPD  Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VPERM2F128 $0x31, Y4, Y0, Y12
+	VPERM2F128 $0x20, Y5, Y1, Y9
+	VPERM2F128 $0x31, Y5, Y1, Y13
+	VPERM2F128 $0x20, Y6, Y2, Y10
+	VPERM2F128 $0x31, Y6, Y2, Y14
+	VPERM2F128 $0x20, Y7, Y3, Y11
+	VPERM2F128 $0x31, Y7, Y3, Y15
+	VMOVUPS    Y8, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y9, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y10, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y11, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y12, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y13, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y14, (R9)
+	ADDQ       R11, R9
+	VMOVUPS    Y15, (R9)
+	ADDQ       R11, R9
+	ADDQ       $0x20, R12
+	DECQ       DX
+	JNE        col
+	LEAQ       (SI)(R10*8), SI
+	ADDQ       $0x20, DI
+	DECQ       CX
+	JNE        row
 	VZEROUPPER
 	RET

@@ -12,4 +12,6 @@ func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code fo
 
 func requantKernel(Level, int) kernel { panic("kernels: no native code for this CPU") }
 
+const turnKernel kernel = 0
+
 func columnsOf(Level) *columnKernels { return nil }

@@ -62,9 +62,18 @@ func generate() (map[string][]byte, error) {
 			l.deep(bytes)
 		}
 		l.input()
+		l.grid()
+		l.elementwises()
+		tile := 4
+		if zmm {
+			tile = 8
+		}
+		l.float(tile, 2)
+		l.float(tile, 1)
 		l.columns()
 		l.widen()
 	}
+	a.turn()
 	f, err := a.Result()
 	if err != nil {
 		return nil, err

@@ -1,0 +1,89 @@
+package interp
+
+import (
+	"slices"
+
+	"quern/backends/kernels"
+	"quern/ir"
+	"quern/ir/op"
+	"quern/ir/tensor"
+)
+
+// convolutions prepares those nodes that kernels.FloatConv can run: convolutions over one or two spatial axes with constant weights.
+// Depthwise ones with few results for each input are faster in op.Conv.
+func (p *plan) convolutions(steps []step) {
+	p.convs = make([]*kernels.FloatConv, len(steps))
+	for i, s := range steps {
+		o, ok := p.g.Nodes[i].Op.(*op.Conv)
+		if !ok || p.consts[s.in[1]] == nil {
+			continue
+		}
+		x, w, y := p.g.Nodes[i].In[0].Type.Shape, p.consts[s.in[1]], p.g.Nodes[i].Out[0].Type.Shape
+		var bias []float32
+		if len(s.in) > 2 && s.in[2] >= 0 {
+			b := p.consts[s.in[2]]
+			if b == nil {
+				continue
+			}
+			bias = b.F
+		}
+		win, err := o.Spatial(w.Shape)
+		if cg := w.Shape[1]; err != nil || len(win.Kernel) > 2 || cg == 1 && w.Shape[0]/o.Group <= 4 || len(w.F) == 0 {
+			continue
+		}
+		g := geometry(win, x, y)
+		g.Groups = o.Group
+		if size := g.C * (g.H + g.KH*g.DH) * (g.W + g.KW*g.DW); size >= 1<<28 || g.OH*g.OW == 0 {
+			continue // offsets are 32-bit numbers
+		}
+		p.convs[i] = kernels.NewFloatConv(p.level, g, w.F, bias)
+	}
+}
+
+// geometry is a window over one spatial axis, which counts as the width of a single row, or two; x and y are shapes [N,C,spatial...].
+func geometry(s op.Spatial, x, y []int) kernels.FloatGeometry {
+	i := len(s.Kernel) - 1
+	g := kernels.FloatGeometry{C: x[1], H: 1, W: x[2+i], OC: y[1], OH: 1, OW: y[2+i], KH: 1, KW: s.Kernel[i], SH: 1, SW: s.Stride[i], DH: 1, DW: s.Dilation[i],
+		PW: s.Begin[i]}
+	if i == 1 {
+		g.H, g.OH, g.KH, g.SH, g.DH, g.PH = x[2], y[2], s.Kernel[0], s.Stride[0], s.Dilation[0], s.Begin[0]
+	}
+	return g
+}
+
+// native is the result of node i by the kernels of backends/kernels; nil where they have none for it.
+func (p *plan) native(i int, n *ir.Node, args []*tensor.T) *tensor.T {
+	if len(args) == 0 || args[0] == nil {
+		return nil
+	}
+	x, shape := args[0], n.Out[0].Type.Shape
+	switch n.Op.(type) {
+	case *op.Conv:
+		if f := p.convs[i]; f != nil {
+			return convolve(f, x, shape)
+		}
+	case *op.Relu:
+		if x.F != nil {
+			y := tensor.New(x.Elem, shape...)
+			kernels.Relu(p.level, y.F, x.F)
+			return y
+		}
+	case *op.Add:
+		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
+			y := tensor.New(x.Elem, shape...)
+			kernels.AddFloats(p.level, y.F, x.F, b.F)
+			return y
+		}
+	}
+	return nil
+}
+
+// convolve runs a convolution over a batch; shape is that of the result.
+func convolve(f *kernels.FloatConv, x *tensor.T, shape []int) *tensor.T {
+	y := tensor.New(x.Elem, shape...)
+	in, out := f.C*f.H*f.W, f.OC*f.OH*f.OW
+	for n := range shape[0] {
+		f.Run(y.F[n*out:(n+1)*out], x.F[n*in:(n+1)*in])
+	}
+	return y
+}

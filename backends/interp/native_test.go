@@ -1,0 +1,58 @@
+package interp
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"quern/backends/kernels"
+	"quern/ir/op"
+	"quern/ir/tensor"
+)
+
+// TestConvolve compares the convolutions of backends/kernels with op.Conv: the same bits, so that a network is calibrated and quantized
+// alike whatever instructions the CPU has.
+func TestConvolve(t *testing.T) {
+	for _, level := range kernels.Levels() {
+		for seed := range uint64(60) {
+			r := rand.New(rand.NewPCG(seed, 7))
+			random := func(shape ...int) *tensor.T {
+				v := tensor.New(tensor.F32, shape...)
+				for i := range v.F {
+					v.F[i] = float32(r.NormFloat64())
+					if r.IntN(4) == 0 {
+						v.F[i] = 0
+					}
+				}
+				return v
+			}
+			axes, groups := 1+r.IntN(2), 1+r.IntN(2)
+			o := &op.Conv{Group: groups}
+			x, w := []int{1 + r.IntN(3), groups * (1 + r.IntN(40))}, []int{groups * (1 + r.IntN(70)), 0}
+			w[1] = x[1] / groups
+			for range axes {
+				x, w = append(x, 3+r.IntN(14)), append(w, 1+r.IntN(3))
+				o.Strides = append(o.Strides, 1+r.IntN(2))
+				o.Pads = append(o.Pads, r.IntN(3))
+			}
+			for range axes {
+				o.Pads = append(o.Pads, r.IntN(3))
+			}
+			in := []*tensor.T{random(x...), random(w...), random(w[0])}
+			want, err := op.Eval(o, in)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			s, err := o.Spatial(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := geometry(s, x, want[0].Shape)
+			g.Groups = groups
+			got := convolve(kernels.NewFloatConv(level, g, in[1].F, in[2].F), in[0], want[0].Shape)
+			if !slices.Equal(got.F, want[0].F) {
+				t.Fatalf("%v seed %d: x %v, weights %v, %+v: results differ", level, seed, x, w, o)
+			}
+		}
+	}
+}

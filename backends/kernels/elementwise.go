@@ -1,0 +1,60 @@
+package kernels
+
+import (
+	"math"
+	"unsafe"
+)
+
+// Grid computes dst = min(max(round(src/scale), lo), hi) * scale, rounded to nearest, ties to even, in float64 arithmetic: the reals
+// that integers between lo and hi stand for. dst and src may be the same. It reports whether all elements are numbers; NaN stays NaN.
+func Grid(level Level, dst, src []float32, scale, lo, hi float64) bool {
+	src = src[:len(dst)]
+	done, ok := 0, true
+	if k := columnsOf(level); k != nil && len(dst) >= k.lanes {
+		n := len(dst) / k.lanes
+		done = n * k.lanes
+		a := inputArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, scale: scale, lo: lo, hi: hi}
+		k.grid.call(unsafe.Pointer(&a))
+		ok = a.nan == 0
+	}
+	for i := done; i < len(dst); i++ {
+		v := math.RoundToEven(float64(src[i]) / scale)
+		ok = ok && v == v
+		dst[i] = float32((min(max(v, lo), hi) + 0) * scale) // + 0 turns -0 into 0
+	}
+	return ok
+}
+
+// Relu computes dst = max(src, 0); NaN stays NaN.
+func Relu(level Level, dst, src []float32) {
+	src = src[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil {
+		done = k.elementwise(k.relu, dst, src, nil)
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] = max(src[i], 0)
+	}
+}
+
+// AddFloats computes dst = a + b.
+func AddFloats(level Level, dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil {
+		done = k.elementwise(k.addFloats, dst, a, b)
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] = a[i] + b[i]
+	}
+}
+
+// elementwise runs a function over whole registers and says how many elements it did.
+func (k *columnKernels) elementwise(f kernel, dst, a, b []float32) int {
+	n := len(dst) / (2 * k.lanes)
+	if n > 0 {
+		args := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&a[0]), b: unsafe.Pointer(unsafe.SliceData(b)), count: n}
+		f.call(unsafe.Pointer(&args))
+	}
+	return n * 2 * k.lanes
+}

@@ -1,0 +1,108 @@
+package kernels
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func randomGeometry(r *rand.Rand) FloatGeometry {
+	groups := 1 + r.IntN(2)
+	g := FloatGeometry{Groups: groups, C: groups * (1 + r.IntN(5)), OC: groups * (1 + r.IntN(50)), H: 1 + r.IntN(12), W: 1 + r.IntN(12),
+		KH: 1 + r.IntN(3), KW: 1 + r.IntN(3), SH: 1 + r.IntN(2), SW: 1 + r.IntN(2), DH: 1 + r.IntN(2), DW: 1 + r.IntN(2), PH: r.IntN(3), PW: r.IntN(3)}
+	out := func(n, p, k, d, s int) int { return max(1, (n+2*p-(k-1)*d-1)/s+1) }
+	g.OH, g.OW = out(g.H, g.PH, g.KH, g.DH, g.SH), out(g.W, g.PW, g.KW, g.DW, g.SW)
+	return g
+}
+
+// TestFloatConv compares every level with the definition, bit by bit.
+func TestFloatConv(t *testing.T) {
+	for _, l := range Levels() {
+		for seed := range uint64(300) {
+			r := rand.New(rand.NewPCG(seed, uint64(l)+29))
+			g := randomGeometry(r)
+			cg, mg := g.C/g.Groups, g.OC/g.Groups
+			random := func(n int) []float32 {
+				v := make([]float32, n)
+				for i := range v {
+					v[i] = float32(r.NormFloat64() * math.Exp(3*r.NormFloat64()))
+				}
+				return v
+			}
+			x, w, bias := random(g.C*g.H*g.W), random(g.OC*cg*g.KH*g.KW), random(g.OC)
+			if r.IntN(4) == 0 {
+				bias = nil
+			}
+			f := NewFloatConv(l, g, w, bias)
+			y := make([]float32, g.OC*g.OH*g.OW)
+			for range 2 { // the second run uses the memory of the first
+				f.Run(y, x)
+			}
+			for o := range g.OC {
+				for p := range g.OH * g.OW {
+					sum := float32(0)
+					if bias != nil {
+						sum = bias[o]
+					}
+					i := o * cg * g.KH * g.KW
+					for c := range cg {
+						for ky := range g.KH {
+							for kx := range g.KW {
+								iy, ix := p/g.OW*g.SH-g.PH+ky*g.DH, p%g.OW*g.SW-g.PW+kx*g.DW
+								if iy >= 0 && iy < g.H && ix >= 0 && ix < g.W {
+									sum += float32(w[i] * x[((o/mg*cg+c)*g.H+iy)*g.W+ix])
+								}
+								i++
+							}
+						}
+					}
+					if got := y[o*g.OH*g.OW+p]; got != sum {
+						t.Fatalf("%v seed %d: %+v: channel %d, pixel %d: got %v, want %v", l, seed, g, o, p, got, sum)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestElementwise compares native code with the portable one, bit by bit, for numbers of all kinds.
+func TestElementwise(t *testing.T) {
+	for _, l := range native() {
+		for seed := range uint64(300) {
+			r := rand.New(rand.NewPCG(seed, 41))
+			special := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), math.MaxFloat32, math.SmallestNonzeroFloat32, float32(math.NaN())}
+			scale, n := []float64{0.5, 0.1, 1e-3}[r.IntN(3)], 1+r.IntN(100)
+			kinds := len(special) - r.IntN(2) // half of them without NaN
+			random := func() []float32 {
+				v := make([]float32, n)
+				for i := range v {
+					v[i] = float32(scale * float64(r.IntN(2000)-1000) / 2) // many ties
+					if r.IntN(10) == 0 {
+						v[i] = special[r.IntN(kinds)]
+					}
+				}
+				return v
+			}
+			a, b := random(), random()
+			got, want := make([]float32, n), make([]float32, n)
+			same := func(what string) {
+				t.Helper()
+				for i := range got {
+					if math.Float32bits(got[i]) != math.Float32bits(want[i]) && !(got[i] != got[i] && want[i] != want[i]) {
+						t.Fatalf("%v seed %d: %s of %v and %v: got %v, want %v", l, seed, what, a[i], b[i], got[i], want[i])
+					}
+				}
+			}
+			Relu(l, got, a)
+			Relu(Generic, want, a)
+			same("relu")
+			AddFloats(l, got, a, b)
+			AddFloats(Generic, want, a, b)
+			same("sum")
+			if x, y := Grid(l, got, a, scale, -100, 300), Grid(Generic, want, a, scale, -100, 300); x != y {
+				t.Fatalf("%v: all numbers: got %v, want %v", l, x, y)
+			}
+			same("grid")
+		}
+	}
+}
