@@ -44,6 +44,9 @@ func moreCases() []ruleCase {
 		{op: &op.ReduceSum{Axes: []int{1}, KeepDims: true}, ref: reduction([]int{1}, sum), in: []operand{x(img...)}},
 		{op: &op.ReduceSum{Axes: []int{2, -3}}, ref: reduction([]int{1, 2}, sum), in: []operand{x(img...)}},
 		{op: &op.ReduceSum{KeepDims: true}, ref: reduction([]int{0, 1, 2, 3}, sum), in: []operand{x(img...)}},
+		{op: &op.ReduceL1{Axes: []int{1}, KeepDims: true}, ref: reduction([]int{1}, func(x []float64) float64 { return sum(mapped(x, math.Abs)) }), in: []operand{x(img...)}},
+		{op: &op.ReduceL1{Axes: []int{2, 3}}, ref: reduction([]int{2, 3}, func(x []float64) float64 { return sum(mapped(x, math.Abs)) }), in: []operand{x(img...)}},
+		{op: &op.ReduceSumSquare{Axes: []int{3}}, ref: reduction([]int{3}, func(x []float64) float64 { return sum(mapped(x, func(v float64) float64 { return v * v })) }), in: []operand{x(img...)}},
 		{op: &op.ReduceMax{Axes: []int{1}}, ref: reduction([]int{1}, slices.Max[[]float64]), in: []operand{x(img...)}},
 		{op: &op.ReduceMax{Axes: []int{3}}, ref: reduction([]int{3}, slices.Max[[]float64]), in: []operand{x(img...)}},
 		{op: &op.ReduceMin{Axes: []int{2, 3}, KeepDims: true}, ref: reduction([]int{2, 3}, slices.Min[[]float64]), in: []operand{x(img...)}},
@@ -112,6 +115,14 @@ func TestDivByConstants(t *testing.T) {
 			}
 		}
 	}
+}
+
+func mapped(x []float64, f func(float64) float64) []float64 {
+	var r []float64
+	for _, v := range x {
+		r = append(r, f(v))
+	}
+	return r
 }
 
 func sum(x []float64) float64 {

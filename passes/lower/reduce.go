@@ -10,7 +10,7 @@ import (
 	"quern/ir/tensor"
 )
 
-// reduceRule: ReduceSum, ReduceMean, ReduceMax and ReduceMin over any axes.
+// reduceRule: ReduceSum, ReduceMean, ReduceL1, ReduceSumSquare, ReduceMax and ReduceMin over any axes.
 func reduceRule(l *lowerer, n *ir.Node) error {
 	in, err := l.buffer(n.In[0])
 	if err != nil {
@@ -19,25 +19,40 @@ func reduceRule(l *lowerer, n *ir.Node) error {
 	x, y := n.In[0], n.Out[0]
 	axes, kind, sign := []int(nil), hw.ReduceSum, int64(1)
 	mean := false
+	s, z, err := inQuant(x)
+	if err != nil {
+		return err
+	}
 	switch o := n.Op.(type) {
 	case *op.ReduceSum:
 		axes = o.Axes
 	case *op.ReduceMean:
 		axes, mean = o.Axes, true
+	case *op.ReduceL1:
+		axes = o.Axes
+		in, err = l.each(n, in, "_abs", func(p *hw.Prog) {
+			v := p.OpI(hw.AddI, 0, hw.Scalar(-z))
+			p.Op(hw.Max, v, p.OpI(hw.MulI, v, hw.Scalar(-1)))
+		})
+		z = 0
+	case *op.ReduceSumSquare:
+		axes = o.Axes
+		in, err = l.each(n, in, "_square", func(p *hw.Prog) {
+			v := p.OpI(hw.AddI, 0, hw.Scalar(-z))
+			p.OpI(hw.MaxI, p.Op(hw.Mul, v, v), hw.Scalar(0)) // which intervals do not know
+		})
+		s, z = s*s, 0
 	case *op.ReduceMax:
 		axes, kind = o.Axes, hw.ReduceMax
 	case *op.ReduceMin: // the maximum of the negated integers, negated
 		axes, kind, sign = o.Axes, hw.ReduceMax, -1
-		p := hw.NewProg(in.Range)
-		p.OpI(hw.MulI, 0, hw.Scalar(-1))
-		t := &ir.Value{Name: y.Name + "_neg"}
-		if err := l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: []*hw.Buffer{in}, Prog: p}, t, in.Shape); err != nil {
-			return err
-		}
-		in = l.bufs[t]
+		in, err = l.each(n, in, "_neg", func(p *hw.Prog) { p.OpI(hw.MulI, 0, hw.Scalar(-1)) })
+	}
+	if err != nil {
+		return err
 	}
 	if kind == hw.ReduceSum {
-		return l.sum(n, in, axes, mean)
+		return l.sum(n, in, s, z, axes, mean)
 	}
 	return l.reduce(n, in, x.Type.Shape, axes, y, kind, func(p *hw.Prog, _ int) error {
 		v := p.OpI(hw.MulI, 0, hw.Scalar(sign))
@@ -45,12 +60,17 @@ func reduceRule(l *lowerer, n *ir.Node) error {
 	})
 }
 
-// sum is the sum or mean over axes, rounded once.
-func (l *lowerer) sum(n *ir.Node, in *hw.Buffer, axes []int, mean bool) error {
-	s, z, err := inQuant(n.In[0])
-	if err != nil {
-		return err
-	}
+// each is a buffer of a function of each element of a buffer.
+func (l *lowerer) each(n *ir.Node, in *hw.Buffer, name string, f func(p *hw.Prog)) (*hw.Buffer, error) {
+	p := hw.NewProg(in.Range)
+	f(p)
+	v := &ir.Value{Name: n.Out[0].Name + name}
+	err := l.kernel(n, &hw.Kernel{Kind: hw.KMap, In: []*hw.Buffer{in}, Prog: p}, v, in.Shape)
+	return l.bufs[v], err
+}
+
+// sum is the sum or mean over axes of a buffer of scale s and zero point z, rounded once.
+func (l *lowerer) sum(n *ir.Node, in *hw.Buffer, s float64, z int64, axes []int, mean bool) error {
 	q, err := outQuant(n.Out[0])
 	if err != nil {
 		return err

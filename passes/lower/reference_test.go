@@ -204,7 +204,8 @@ func moved(o ir.Op, i int) reference {
 			}
 			args = append(args, t)
 		}
-		if _, ok := o.(*op.Gather); ok { // indices
+		switch o.(type) {
+		case *op.Gather, *op.GatherElements, *op.GatherND, *op.ReverseSequence: // indices
 			t := tensor.New(tensor.I64, in[1].shape...)
 			for i, f := range in[1].f {
 				t.I[i] = int64(f)

@@ -49,8 +49,8 @@ func floatOnly(n *ir.Node) bool {
 	switch n.Op.(type) {
 	case *op.Pow: // a table, so a function of one value
 		return n.In[0].Const == nil && n.In[1].Const == nil
-	case *op.PRelu:
-		return n.In[1].Const == nil
+	case *op.PRelu, *op.Gather, *op.GatherElements, *op.GatherND, *op.ReverseSequence:
+		return n.In[1].Const == nil // of moves: hardware knows from the start what goes where
 	}
 	return op.Of(n.Op).Class == op.None
 }
