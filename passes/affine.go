@@ -41,9 +41,17 @@ func affine(g *ir.Graph) error {
 // linear is y = mul*x + add for each channel.
 type linear struct{ mul, add []float64 }
 
-// linearOf reads a node as a function of the channels, on an axis of the result, of a real input x that has the shape of the result; x is
-// nil if it is not one.
+// linearOf is linearIn of a real input.
 func linearOf(n *ir.Node, axis int) (l linear, x *ir.Value) {
+	if l, x = linearIn(n, axis); x != nil && !isReal(x) {
+		x = nil
+	}
+	return l, x
+}
+
+// linearIn reads a node as a function of the channels, on an axis of the result, of an input x, real or quantized, that has the shape of the
+// result; x is nil if it is not one.
+func linearIn(n *ir.Node, axis int) (l linear, x *ir.Value) {
 	shape := n.Out[0].Type.Shape
 	if axis < 0 || axis >= len(shape) || shape[axis] < 1 {
 		return l, nil
@@ -68,7 +76,7 @@ func linearOf(n *ir.Node, axis int) (l linear, x *ir.Value) {
 			l = arithmetic(o, k, at)
 		}
 	}
-	if l.mul == nil || !isReal(x) || x.Const != nil || !slices.Equal(x.Type.Shape, shape) || !finite(l.mul, l.add) {
+	if l.mul == nil || x.Const != nil || !slices.Equal(x.Type.Shape, shape) || !finite(l.mul, l.add) {
 		return l, nil
 	}
 	return l, x

@@ -233,7 +233,7 @@ func TestPage(t *testing.T) {
 	for _, want := range []string{
 		"<title>a&lt;b&gt;: passes</title>",
 		"<h2>input</h2>", "<h2>identity + early-dce + fold + dynamic + functions + pool + gemm + reshape</h2>",
-		"<h2>act + cse + affine + pad + absorb + constants + propagate + fuse-act + dce</h2>",
+		"<h2>act + cse + affine + pad + absorb + constants + streamline + propagate + fuse-act + dce</h2>",
 		`<span class="old">  <b>%a</b> f32[N,2] = Identity(<b>%x</b>)`,               // gone in the next column
 		`<span class="new old">  <b>%b</b> f32[N,2] = Clip&lt;min=0f&gt;(<b>%x</b>)`, // came and went
 		`<span class="new">  <b>%b</b> f32[N,2] = Relu(<b>%x</b>)`,                   // stays

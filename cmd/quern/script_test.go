@@ -131,8 +131,6 @@ func operatorTable() string {
 		hwText := "host only"
 		if lower.Rules[d.Name] != nil {
 			hwText = "yes"
-		} else if d.Class != op.None {
-			hwText = "folded away" // a pass rewrites it; what a pass leaves is refused by name
 		}
 		var since []string
 		for _, s := range d.Since {

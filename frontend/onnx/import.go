@@ -101,6 +101,7 @@ type importer struct {
 	reals     map[*ir.Value]*ir.Value   // Dequantize results of values, for operators of the QOperator form
 	quantized map[*ir.Value][]*ir.Value // constants of integers as quantized ones
 	carriers  map[*ir.Value]tensor.Elem // types in the file of what QuantizeLinear made, where metadata may say a narrower one
+	annotated map[string]tensor.Elem    // FINN's types of initializers that hold integers as reals, see annotations
 	errs      []error
 }
 
@@ -160,6 +161,7 @@ func (im *importer) graph(p *onnxpb.GraphProto) {
 		im.initializer(t)
 	}
 	im.inputs(p)
+	im.annotations(p)
 	order, err := sortNodes(p, im.file)
 	if err != nil {
 		im.errs = append(im.errs, err)

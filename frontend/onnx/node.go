@@ -27,6 +27,7 @@ func (im *importer) node(i int, p *onnxpb.NodeProto) {
 	build := n.builder()
 	if build != nil {
 		n.prepare()
+		n.annotated()
 		if !n.failed {
 			build(n)
 			im.needSize = im.needSize || n.failed && slices.ContainsFunc(n.in, openInside)

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -177,7 +178,7 @@ func places(last int64) *ir.Quant {
 }
 
 // portQuant says what the integers of an output stand for.
-func portQuant(v *ir.Value) *ir.Quant {
+func (l *lowerer) portQuant(v *ir.Value) *ir.Quant {
 	if v.Type.Quant != nil {
 		return v.Type.Quant
 	}
@@ -201,5 +202,9 @@ func portQuant(v *ir.Value) *ir.Quant {
 		}
 		return places(int64(s[axis] - 1))
 	}
-	return accQuant(v.Def)
+	q := accQuant(v.Def)
+	for i, s := range q.Scale {
+		q.Scale[i] = math.Ldexp(s, -l.fractions[v])
+	}
+	return q
 }

@@ -136,7 +136,7 @@ func (l *lowerer) mapped(n *ir.Node, in []*hw.Buffer, p *hw.Prog, v *ir.Value) e
 }
 
 // periodic reports whether a list repeats its first period entries.
-func periodic(v []int64, period int) bool {
+func periodic[T comparable](v []T, period int) bool {
 	for i := period; i < len(v); i++ {
 		if v[i] != v[i-period] {
 			return false

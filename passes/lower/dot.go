@@ -15,6 +15,9 @@ import (
 // convRule: Conv with one or two spatial axes.
 func convRule(l *lowerer, n *ir.Node) error {
 	o := n.Op.(*op.Conv)
+	if scaling(n, o) {
+		return l.scalingConv(n)
+	}
 	in, err := l.buffer(n.In[0])
 	if err != nil {
 		return err
@@ -212,6 +215,13 @@ func (l *lowerer) dotTo(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w 
 		if err := l.requantBias(p, all.Bits(), scale, part, q); err != nil {
 			return err
 		}
+	} else if k := l.fraction(v, part, all.Bits()); k > 0 {
+		l.fractions[v] = k
+		add := make([]int64, len(part))
+		for c, f := range part {
+			add[c] = int64(math.RoundToEven(math.Ldexp(f, k)))
+		}
+		p.OpI(hw.AddI, p.OpI(hw.MulI, 0, hw.Scalar(1<<k)), hw.PerChannel(add))
 	} else if part != nil {
 		l.parts[v] = part
 	}
@@ -219,8 +229,23 @@ func (l *lowerer) dotTo(n *ir.Node, in *hw.Buffer, g hw.Geometry, groups int, w 
 	return l.kernel(n, &hw.Kernel{Kind: hw.KDot, In: []*hw.Buffer{in}, Dot: d, Prog: p}, v, shape)
 }
 
-// coarse is the part of an output step that the rounding of a bias to the accumulator's scale may move a result by.
-const coarse = 1.0 / 16
+// fraction is how many bits behind the point of the accumulators the results v of the program get, so that they have the bias that the model
+// has and not one rounded to the scale of the accumulators: up to 16, in a word of 32 bits. 0 where nothing is missing of the bias.
+func (l *lowerer) fraction(v *ir.Value, part []float64, accBits int) int {
+	for _, n := range l.g.Users(v) {
+		if !l.host[n] {
+			return 0
+		}
+	}
+	if !slices.ContainsFunc(part, func(f float64) bool { return math.Abs(f) > coarse }) {
+		return 0
+	}
+	return max(0, min(16, 31-accBits))
+}
+
+// coarse is the part of a step of the result that the rounding of a bias to the accumulator's scale may move a result by. A result whose exact
+// value is spread evenly between two steps becomes its neighbour's at most twice as often: in one of 2048 cases.
+const coarse = 1.0 / 4096
 
 // requantBias is requant of the accumulator. Where that has a scale so coarse that the rounding of the bias would show, as in layers of few bits
 // behind a normalization, what is missing of the bias is added after the multiplication.
@@ -234,7 +259,6 @@ func (l *lowerer) requantBias(p *hw.Prog, accBits int, scale, part []float64, q 
 		_, err := l.requant(p, 0, accBits, scale, hw.ByChannel, q)
 		return err
 	}
-	const fine = 8 // bits that a power of two gets for the fraction
 	bits, err := l.multiplierBits(q, accBits+fine)
 	if err != nil {
 		return err
@@ -243,16 +267,7 @@ func (l *lowerer) requantBias(p *hw.Prog, accBits int, scale, part []float64, q 
 	for i, s := range scale {
 		ratio[i] = s / so
 	}
-	m := newMultiplier(ratio, bits, (hw.Interval{Lo: q.Min, Hi: q.Max}).Bits(), hw.ByChannel)
-	if t := m.T.Bounds().Hi; m.M.Bounds().Hi < 1<<fine && t+fine <= 61 {
-		m.M, m.T = hw.Vec{V: slices.Clone(m.M.V)}, hw.Vec{V: slices.Clone(m.T.V)}
-		for i := range m.M.V {
-			m.M.V[i] <<= fine
-		}
-		for i := range m.T.V {
-			m.T.V[i] += fine
-		}
-	}
+	m := newMultiplier(ratio, bits, (hw.Interval{Lo: q.Min, Hi: q.Max}).Bits(), hw.ByChannel).finer()
 	add := make([]int64, len(part))
 	for c, f := range part {
 		add[c] = int64(math.RoundToEven(f * float64(m.M.At(c, 0))))

@@ -69,8 +69,12 @@ func variables(operands []*hw.Buffer) (in []*hw.Buffer, p *hw.Prog) {
 	return in, p
 }
 
-// addRule: Add, Sub, Sum of any number of operands: sum of x_i*m_i, one shift, one rounding. Constants join the zero points in one addend.
+// addRule: Add, Sub, Sum of any number of operands: sum of x_i*m_i, one shift, one rounding. Constants join the zero points in one addend;
+// one that is real goes to linear.
 func addRule(l *lowerer, n *ir.Node) error {
+	if k, x := realConstant(n); k != nil {
+		return l.linearOperands(n, k, x)
+	}
 	q, err := outQuant(n.Out[0])
 	if err != nil {
 		return err
@@ -137,8 +141,11 @@ func addRule(l *lowerer, n *ir.Node) error {
 	return l.mapped(n, in, p, n.Out[0])
 }
 
-// mulRule: Mul of two operands, (x1-z1)*(x2-z2) at the scale s1*s2.
+// mulRule: Mul of two operands, (x1-z1)*(x2-z2) at the scale s1*s2. A constant that is real goes to linear.
 func mulRule(l *lowerer, n *ir.Node) error {
+	if k, x := realConstant(n); k != nil {
+		return l.linearOperands(n, k, x)
+	}
 	q, err := outQuant(n.Out[0])
 	if err != nil {
 		return err

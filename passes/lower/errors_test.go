@@ -46,7 +46,7 @@ func TestErrors(t *testing.T) {
 		want        []string
 	}{
 		{"open size", "graph g(%x f32[N,3,H,4]) {\n  %y u8[N,3,H,4]{s=0.5 z=0} = Quantize(%x)\n  return %y\n}", Options{}, []string{`input "x": dimension 2 (H) is open`, "want a number"}},
-		{"no rule", one("%x i8[1,2]"+q, "  const %k f32[2] = [1 2]\n  %y i8[1,2]"+q+" = BatchNormalization(%x, %k, %k, %k, %k)"), Options{}, []string{node, "(BatchNormalization)", "has no integer form; supported here: Abs, "}},
+		{"no rule", one("%x i8[1,2]"+q, "  %y f32[1,2] = Dequantize(%x)"), Options{}, []string{node, "(Dequantize)", "has no integer form; supported here: Abs, "}},
 		{"float input", one("%x f32[1,2]", "  %y i8[1,2]"+q+" = Neg(%x)"), Options{}, []string{node, "input 0 (%x) is float, want a quantized value"}},
 		{"float result", one("%x i8[1,2]"+q, "  %y f32[1,2] = Add(%x, %x)"), Options{}, []string{node, "result %y is float, want a quantized value"}},
 		{"scales of an input", one("%x i8[1,2]{s=[0.5,1] z=0 axis=1}", "  %y i8[1,2]"+q+" = Neg(%x)"), Options{}, []string{node, `input "x": 2 scales, want one`}},
@@ -62,7 +62,7 @@ func TestErrors(t *testing.T) {
 		{"bias", one("%x i8[1,2]"+q+", %b i32[1]"+q, "  const %w i8[2,1]"+q+" = [1 2]\n  %y i8[1,1]"+q+" = Gemm(%x, %w, %b)"), Options{}, []string{node, "bias %b is not constant"}},
 		{"constant to move", one("%x i8[1,2]"+q, "  const %k i8[1,2]"+q+" = [1 2]\n  %y i8[1,4]"+q+" = Concat<axis=1>(%x, %k)"), Options{}, []string{node, "input %k is a constant, want a value of the graph"}},
 		{"constants only", one("%x i8[1,2]"+q, "  const %k i8[1,2]"+q+" = [1 2]\n  %y i8[1,2]"+q+" = Add(%k, %k)"), Options{}, []string{node, "all operands are constant"}},
-		{"float constant", one("%x i8[1,2]"+q, "  const %k f32[1,2] = [1 2]\n  %y i8[1,2]"+q+" = Mul(%x, %k)"), Options{}, []string{node, "input %k is float, want a quantized value"}},
+		{"float constant", one("%x i8[1,2]"+q, "  const %k f32[2,2] = [1 2 3 4]\n  %y i8[2,2]"+q+" = Mul(%x, %k)"), Options{}, []string{node, "input %k is float, want a quantized value"}},
 		{"two bases", one("%x i8[1,2]"+q, "  const %k f32[2] = [1 2]\n  %y i8[1,2]"+q+" = Pow(%x, %k)"), Options{}, []string{node, "operand %k is a constant of shape [2], want one number"}},
 		{"division by 0", one("%x i8[1,2]"+q, "  const %k f32[2] = [1 0]\n  %y i8[1,2]"+q+" = Div(%x, %k)"), Options{}, []string{node, "operand %k: division by 0"}},
 		{"table", one("%x i17[1,2]"+q, "  %y i8[1,2]"+q+" = Exp(%x)"), Options{}, []string{node, "a table of 131072 entries for input %x, want at most 65536: give it fewer bits"}},

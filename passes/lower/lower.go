@@ -51,13 +51,14 @@ func Lower(g *ir.Graph, o Options) (*Lowered, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lowerer{g: g, opt: o, bufs: map[*ir.Value]*hw.Buffer{}, names: map[string]bool{}, uses: g.UseCounts(), parts: map[*ir.Value][]float64{},
+	l := &lowerer{g: g, opt: o, bufs: map[*ir.Value]*hw.Buffer{}, names: map[string]bool{}, uses: g.UseCounts(), parts: map[*ir.Value][]float64{}, fractions: map[*ir.Value]int{},
 		prog: &hw.Program{Name: ident(g.Name)}}
 	l.flattened = l.findFlattened()
 	tail, err := l.split()
 	if err != nil {
 		return nil, err
 	}
+	l.host = tail
 	var errs []error
 	failed := map[*ir.Node]bool{}
 	for _, n := range g.Nodes {
@@ -99,6 +100,8 @@ type lowerer struct {
 	uses      map[*ir.Value]int
 	flattened map[*ir.Node]bool       // merged into the Gemm that reads it
 	parts     map[*ir.Value][]float64 // accumulators: what of the bias of each channel is no whole step
+	fractions map[*ir.Value]int       // accumulators as results: bits behind the point
+	host      map[*ir.Node]bool       // left to the host
 }
 
 // split is the host's tail (quant.Tail). A layer there is an error: its work would silently run on the host.
@@ -259,7 +262,7 @@ func (l *lowerer) outputs(tail map[*ir.Node]bool) (*ir.Graph, error) {
 			b = k.Out
 		}
 		_, perm := layout(v.Type.Shape)
-		b.Port = &hw.Port{Name: v.Name, Shape: noBatch(v.Type.Shape), Perm: perm, Quant: portQuant(v)}
+		b.Port = &hw.Port{Name: v.Name, Shape: noBatch(v.Type.Shape), Perm: perm, Quant: l.portQuant(v)}
 		taken[b] = true
 		l.prog.Outputs = append(l.prog.Outputs, b)
 	}

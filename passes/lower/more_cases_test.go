@@ -64,6 +64,32 @@ func moreCases() []ruleCase {
 	} {
 		add(false, ruleCase{op: k.o, in: k.in, ref: thresholds(k.o)})
 	}
+	f := func(shape ...int) operand { return operand{kind: 'f', shape: shape} }
+	variance := operand{kind: 'g', shape: []int{3}}
+	normalized := func(in []real, out []int) []float64 {
+		y := make([]float64, len(in[0].f))
+		for i, x := range in[0].f {
+			c := i / tensor.Numel(out[2:]) % out[1]
+			y[i] = in[1].f[c]*(x-in[3].f[c])/math.Sqrt(in[4].f[c]+1e-3) + in[2].f[c]
+		}
+		return y
+	}
+	minus := elementwise(func(a, b float64) float64 { return a - b })
+	scaling := &op.Conv{Group: 3}
+	for _, k := range []ruleCase{ // constants that are reals
+		{op: &op.Add{}, ref: plus, in: []operand{x(img...), f(3, 1, 1)}},
+		{op: &op.Add{}, ref: plus, in: []operand{f(img...), x(img...)}},
+		{op: &op.Sub{}, ref: minus, in: []operand{x(img...), f(2, 1)}},
+		{op: &op.Sub{}, ref: minus, in: []operand{f(), x(img...)}},
+		{op: &op.Mul{}, ref: times, in: []operand{x(img...), f(3, 1, 1)}},
+		{op: &op.Mul{}, ref: times, in: []operand{f(1, 5), x(1, 5)}},
+		{op: &op.BatchNormalization{Epsilon: 1e-3}, ref: normalized, in: []operand{x(img...), f(3), f(3), f(3), variance}},
+		{op: &op.BatchNormalization{Epsilon: 1e-3}, ref: normalized, in: []operand{x(1, 3), f(3), f(3), f(3), variance}},
+		{op: scaling, ref: convolution(scaling), in: []operand{x(img...), f(3, 1, 1, 1), f(3)}},
+		{op: scaling, ref: convolution(scaling), in: []operand{x(1, 3, 4), f(3, 1, 1)}},
+	} {
+		add(true, k)
+	}
 	average := func(x []float64) float64 { return sum(x) / float64(len(x)) }
 	quotient := elementwise(func(a, b float64) float64 {
 		if a == 0 {

@@ -33,6 +33,24 @@ func (l *lowerer) multiplierBits(q *ir.Quant, accBits int) (int, error) {
 	return bits, nil
 }
 
+// fine are the bits of a fraction that multipliers get, at least, where something is added behind the multiplication.
+const fine = 8
+
+// finer is the same ratios with room for a fraction of fine bits: powers of two have none else.
+func (m multiplier) finer() multiplier {
+	if m.M.Bounds().Hi >= 1<<fine || m.M.Bounds().Lo <= -1<<fine || m.T.Bounds().Hi+fine > 61 {
+		return m
+	}
+	r := multiplier{hw.Vec{V: slices.Clone(m.M.V)}, hw.Vec{V: slices.Clone(m.T.V)}}
+	for i := range r.M.V {
+		r.M.V[i] <<= fine
+	}
+	for i := range r.T.V {
+		r.T.V[i] += fine
+	}
+	return r
+}
+
 // newMultiplier finds the integers for ratios (one, or one for each channel or pixel) to results of outBits. One shift serves all where
 // the smallest multiplier then keeps 12 bits, and 4 more than a result has, so that its rounding moves no result by more than 1/16 step;
 // powers of two need no multiplier at all.

@@ -101,6 +101,8 @@ var Rules = map[string]Rule{
 	"Gelu":              tableRule,
 	"Pow":               tableRule,
 	"MultiThreshold":    multiThresholdRule,
+
+	"BatchNormalization": batchNormRule,
 }
 
 // RuleNames are the operators with a rule, sorted.

@@ -212,7 +212,7 @@ func (q *quantizer) node(n *ir.Node) error {
 // long as they stay reals.
 func parameter(o ir.Op) bool {
 	switch o.(type) {
-	case *op.PRelu, *op.Pow, *op.Div, *op.Max, *op.Min, *op.MultiThreshold:
+	case *op.PRelu, *op.Pow, *op.Div, *op.Max, *op.Min, *op.MultiThreshold, *op.BatchNormalization:
 		return true
 	}
 	return false
