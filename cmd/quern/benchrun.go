@@ -143,12 +143,9 @@ func (b *benchmark) measure(ctx context.Context) (*benchReport, error) {
 		return nil, err
 	}
 	r.Top1 = b.top1(classes)
-	peaks, err := newPeaks(b.level)
+	peaks, err := newPeaks(b.b.name, b.level)
 	if err != nil {
 		return nil, err
-	}
-	if b.b.name != "sim" {
-		peaks = nil // the interpreter has kernels of its own
 	}
 	var v *rival
 	if b.rival != "" {

@@ -107,7 +107,7 @@ type backend struct {
 type layer struct {
 	name, kind string
 	macs       int
-	bits       int // 8 or 16 if the elements and weights of a kernel fit so many, else 0
+	bits       int // of multiplications, as the peaks of bench count them: 32 for float32, 8 or 16 if elements and weights fit so many, else 0
 }
 
 // openBackend prepares a backend for a prepared graph. name "" means sim for a quantized model and interp for a float one.
@@ -164,7 +164,11 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		at[v] = -1
 	}
 	for i, n := range g.Nodes {
-		b.layers = append(b.layers, layer{name: quant.LayerName(n), kind: n.Op.OpName(), macs: macs(n)})
+		l := layer{name: quant.LayerName(n), kind: n.Op.OpName(), macs: macs(n)}
+		if l.macs > 0 {
+			l.bits = 32
+		}
+		b.layers = append(b.layers, l)
 		for _, v := range n.Out {
 			at[v] = i
 		}
