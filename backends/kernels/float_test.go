@@ -106,3 +106,37 @@ func TestElementwise(t *testing.T) {
 		}
 	}
 }
+
+// TestTransposedProduct compares every level with the definition, bit by bit.
+func TestTransposedProduct(t *testing.T) {
+	for _, l := range Levels() {
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 43))
+			k, m, n := 1+r.IntN(60), 1+r.IntN(70), 1+r.IntN(100)
+			lda, ldb := m+r.IntN(5), n+r.IntN(5)
+			a, b := make([]float32, k*lda), make([]float32, k*ldb)
+			for _, v := range [][]float32{a, b} {
+				for i := range v {
+					v[i] = float32(r.NormFloat64())
+				}
+			}
+			c := make([]float32, m*n)
+			first := r.IntN((n+Panel-1)/Panel) * Panel
+			rows := 1 + r.IntN(m)
+			TransposedProduct(l, c, a, b, lda, ldb, k, n, first, rows)
+			for i := range m {
+				for j := range n {
+					sum := float32(0)
+					if i < rows && j >= first && j < first+Panel {
+						for p := range k {
+							sum += float32(a[p*lda+i] * b[p*ldb+j])
+						}
+					}
+					if c[i*n+j] != sum {
+						t.Fatalf("%v seed %d: %d by %d, %d deep, columns from %d, %d rows: row %d, column %d: got %v, want %v", l, seed, m, n, k, first, rows, i, j, c[i*n+j], sum)
+					}
+				}
+			}
+		}
+	}
+}

@@ -3533,17 +3533,18 @@ TEXT ·turnAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 8(AX), DI
-	MOVQ 16(AX), CX
+	MOVQ 24(AX), DX
 	MOVQ 32(AX), R10
 	MOVQ 40(AX), R11
 
-row:
-	MOVQ SI, R12
-	MOVQ DI, R9
-	MOVQ 24(AX), DX
-
 col:
+	MOVQ SI, R12
+	MOVQ DI, R13
+	MOVQ 16(AX), CX
+
+row:
 	MOVQ       R12, R8
+	MOVQ       R13, R9
 	VMOVUPS    (R8), Y0
 	ADDQ       R10, R8
 	VMOVUPS    (R8), Y1
@@ -3600,12 +3601,13 @@ col:
 	ADDQ       R11, R9
 	VMOVUPS    Y15, (R9)
 	ADDQ       R11, R9
-	ADDQ       $0x20, R12
-	DECQ       DX
-	JNE        col
-	LEAQ       (SI)(R10*8), SI
-	ADDQ       $0x20, DI
+	LEAQ       (R12)(R10*8), R12
+	ADDQ       $0x20, R13
 	DECQ       CX
 	JNE        row
+	ADDQ       $0x20, SI
+	LEAQ       (DI)(R11*8), DI
+	DECQ       DX
+	JNE        col
 	VZEROUPPER
 	RET

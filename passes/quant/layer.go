@@ -6,6 +6,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
+	"quern/backends/kernels"
 	"quern/ir"
 	"quern/ir/op"
 	"quern/ir/tensor"
@@ -116,6 +117,10 @@ const blockColumns = 512
 // gather sums the moments over the samples. Memory is bounded by the block, and each block is multiplied on all cores; sums over blocks are in
 // float64 and in the order of the samples, so the result is the same each time. Without second, h and c stay empty.
 func (l *layer) gather(samples int, at func(i int) (xf, xq *tensor.T), out []int, per int, seed uint64, second bool) ([]*moments, error) {
+	level, err := kernels.Best()
+	if err != nil {
+		return nil, err
+	}
 	ms := make([]*moments, l.groups)
 	for g := range ms {
 		ms[g] = &moments{x: make([]float64, l.k), y: make([]float64, l.rows)}
@@ -145,7 +150,7 @@ func (l *layer) gather(samples int, at func(i int) (xf, xq *tensor.T), out []int
 			continue
 		}
 		if err := parallel(l.groups, func(g int) error {
-			l.add(ms[g], g, n, view(n, l.k, all, xf[g*l.k:]), view(n, l.k, all, xq[g*l.k:]))
+			l.add(level, ms[g], g, n, view(n, l.k, all, xf[g*l.k:]), view(n, l.k, all, xq[g*l.k:]))
 			return nil
 		}); err != nil {
 			return nil, err
@@ -157,12 +162,15 @@ func (l *layer) gather(samples int, at func(i int) (xf, xq *tensor.T), out []int
 				s[i] /= max(1, float64(m.n))
 			}
 		}
+		if second {
+			m.mirror()
+		}
 	}
 	return ms, nil
 }
 
 // add sums n columns of a group, xf of the float network and xq of the quantized one.
-func (l *layer) add(m *moments, g, n int, xf, xq blas32.General) {
+func (l *layer) add(level kernels.Level, m *moments, g, n int, xf, xq blas32.General) {
 	w := l.w[g*l.rows*l.k:][:l.rows*l.k]
 	y := view(n, l.rows, l.rows, make([]float32, n*l.rows))
 	blas32.Gemm(blas.NoTrans, blas.Trans, 1, xf, view(l.rows, l.k, l.k, w), 0, y)
@@ -178,15 +186,34 @@ func (l *layer) add(m *moments, g, n int, xf, xq blas32.General) {
 	if m.h == nil {
 		return
 	}
-	h := view(l.k, l.k, l.k, make([]float32, l.k*l.k))
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, xq, xq, 0, h)
-	c := view(l.rows, l.k, l.k, make([]float32, l.rows*l.k))
-	blas32.Gemm(blas.Trans, blas.NoTrans, 1, y, xq, 0, c)
-	for i, v := range h.Data {
-		m.h[i] += float64(v)
+	h, c := make([]float32, l.k*l.k), make([]float32, l.rows*l.k)
+	panels := (l.k + kernels.Panel - 1) / kernels.Panel
+	_ = parallel(2*panels, func(i int) error {
+		first := i % panels * kernels.Panel
+		if i < panels { // the upper triangle of x x'
+			kernels.TransposedProduct(level, h, xq.Data, xq.Data, xq.Stride, xq.Stride, n, l.k, first, min(first+kernels.Panel, l.k))
+		} else {
+			kernels.TransposedProduct(level, c, y.Data, xq.Data, y.Stride, xq.Stride, n, l.k, first, l.rows)
+		}
+		return nil
+	})
+	for i := range l.k {
+		for j := i; j < l.k; j++ {
+			m.h[i*l.k+j] += float64(h[i*l.k+j])
+		}
 	}
-	for i, v := range c.Data {
+	for i, v := range c {
 		m.c[i] += float64(v)
+	}
+}
+
+// mirror fills the lower triangle of h.
+func (m *moments) mirror() {
+	k := len(m.x)
+	for i := range k {
+		for j := range i {
+			m.h[i*k+j] = m.h[j*k+i]
+		}
 	}
 }
 

@@ -104,15 +104,16 @@ func (a asm) turn() {
 	y := func(i int) reg.VecPhysical { return vec(false, i) }
 	a.MOVQ(field(turnSrc), src)
 	a.MOVQ(field(turnDst), dst)
-	a.MOVQ(field(turnRows), rows)
+	a.MOVQ(field(turnCols), cols)
 	a.MOVQ(field(turnSrcStride), ss)
 	a.MOVQ(field(turnDstStride), ds)
+	a.Label("col") // columns outside: 8 rows of the result grow together
+	a.MOVQ(src, reg.R12)
+	a.MOVQ(dst, reg.R13)
+	a.MOVQ(field(turnRows), rows)
 	a.Label("row")
-	a.MOVQ(src, reg.R12) // column block
-	a.MOVQ(dst, q)
-	a.MOVQ(field(turnCols), cols)
-	a.Label("col")
 	a.MOVQ(reg.R12, p)
+	a.MOVQ(reg.R13, q)
 	for i := range 8 {
 		a.VMOVUPS(at(p, 0), y(i))
 		a.ADDQ(ss, p)
@@ -135,12 +136,13 @@ func (a asm) turn() {
 		a.VMOVUPS(y(8+i), at(q, 0))
 		a.ADDQ(ds, q)
 	}
-	a.ADDQ(operand.Imm(32), reg.R12)
-	a.DECQ(cols)
-	a.JNE(operand.LabelRef("col"))
-	a.LEAQ(operand.Mem{Base: src, Index: ss, Scale: 8}, src)
-	a.ADDQ(operand.Imm(32), dst)
+	a.LEAQ(operand.Mem{Base: reg.R12, Index: ss, Scale: 8}, reg.R12)
+	a.ADDQ(operand.Imm(32), reg.R13)
 	a.DECQ(rows)
 	a.JNE(operand.LabelRef("row"))
+	a.ADDQ(operand.Imm(32), src)
+	a.LEAQ(operand.Mem{Base: dst, Index: ds, Scale: 8}, dst)
+	a.DECQ(cols)
+	a.JNE(operand.LabelRef("col"))
 	a.end()
 }
