@@ -27,6 +27,7 @@ var StageList = []Stage{
 	{"gptq", "what rounding a weight takes from the output, weights not yet rounded make up for", "before descent, which starts from it"},
 	{"descent", "integers change one at a time as long as the error of the output falls", "polishes what gptq leaves"},
 	{"refit", "the scale that is best for the integers, and descent again", "needs the integers"},
+	{"adaround", "for weights of 3 bits and fewer: integers are learned on what comes out of the activation", "starts from the integers there are"},
 	{"bias", "each channel's mean is that of the float network", "last: all before it moves the mean"},
 }
 
@@ -43,7 +44,7 @@ var methods = []struct {
 }{
 	{"nearest", Stages{}},
 	{"fast", Stages{"bias"}}, // two runs over the samples, and ResNet-8 keeps 27 points more at W4A4
-	{"best", Stages{"equalize", "target", "scales", "gptq", "descent", "refit", "bias"}},
+	{"best", Stages{"equalize", "target", "scales", "gptq", "descent", "refit", "adaround", "bias"}},
 }
 
 // ParseStages reads the name of a method, then names of stages to add (+name) or leave out (-name): best,-equalize.
@@ -155,8 +156,8 @@ func (l *layer) optimize(c *Config, cal *Calibration, wf, wq *walk, names *ir.Na
 	}
 	on := cal.Stages
 	round := slices.ContainsFunc([]string{"scales", "gptq", "descent", "refit"}, on.Has)
-	ms, err := l.gather(samples, func(i int) (xf, xq *tensor.T) { return wf.live[i][l.from.In[0]], wq.live[i][l.node.In[0]] },
-		out, per, cal.Seed, round)
+	at := func(i int) (xf, xq *tensor.T) { return wf.live[i][l.from.In[0]], wq.live[i][l.node.In[0]] }
+	ms, err := l.gather(samples, at, out, per, cal.Seed, round)
 	if err != nil {
 		return err
 	}
@@ -176,6 +177,11 @@ func (l *layer) optimize(c *Config, cal *Calibration, wf, wq *walk, names *ir.Na
 			r.objs = append(r.objs, o)
 		}
 		r.run(w.Type.Quant)
+		if on.Has("adaround") && w.Type.Elem.Bits <= adaBits {
+			if err := l.reconstruct(r, ms, samples, at, out, on.Has("bias"), cal.Seed); err != nil {
+				return err
+			}
+		}
 		l.node.In[1] = r.value(w)
 	} else {
 		r.scale = w.Type.Quant.Scale

@@ -466,7 +466,7 @@ func TestWalk(t *testing.T) {
 // TestStages: the names of methods and stages.
 func TestStages(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
-		{"best,-gptq,-equalize", "target scales descent refit bias"},
+		{"best,-gptq,-equalize", "target scales descent refit adaround bias"},
 		{"nearest,+scales,+bias", "scales bias"},
 		{"good", `want nearest or fast or best`},
 		{"best,gptq", `"gptq": want + or - and one of equalize`},

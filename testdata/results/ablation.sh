@@ -2,7 +2,7 @@
 # What each stage of --method best is worth: top-1 without it, for each network and width. Prints a table in Markdown.
 #
 #   DATA=cifar-10-batches-bin MODELS=models bash testdata/results/ablation.sh > ablation.md
-#   WIDTHS="4/4 3/8" STAGES="target bias" NETS=lenet LIMIT=2000 bash testdata/results/ablation.sh
+#   WIDTHS="3/8 2/8 3/3" STAGES=adaround LIMIT=2000 bash testdata/results/ablation.sh     (a stage for 3 bits and fewer)
 source "$(dirname "${BASH_SOURCE[0]}")/nets.sh"
 WIDTHS=${WIDTHS:-4/4 4/8}
 STAGES=${STAGES:-equalize target scales gptq descent refit bias}
