@@ -10,12 +10,12 @@ import (
 )
 
 // convolutions prepares those nodes that kernels.FloatConv can run: convolutions over one or two spatial axes with constant weights.
-// Depthwise ones with few results for each input are faster in op.Conv.
+// Without native code op.Conv, which computes the same bits, is faster.
 func (p *plan) convolutions(steps []step) {
 	p.convs = make([]*kernels.FloatConv, len(steps))
 	for i, s := range steps {
 		o, ok := p.g.Nodes[i].Op.(*op.Conv)
-		if !ok || p.consts[s.in[1]] == nil {
+		if !ok || p.level == kernels.Generic || p.consts[s.in[1]] == nil {
 			continue
 		}
 		x, w, y := p.g.Nodes[i].In[0].Type.Shape, p.consts[s.in[1]], p.g.Nodes[i].Out[0].Type.Shape
@@ -28,7 +28,7 @@ func (p *plan) convolutions(steps []step) {
 			bias = b.F
 		}
 		win, err := o.Spatial(w.Shape)
-		if cg := w.Shape[1]; err != nil || len(win.Kernel) > 2 || cg == 1 && w.Shape[0]/o.Group <= 4 || len(w.F) == 0 {
+		if err != nil || len(win.Kernel) > 2 || len(w.F) == 0 {
 			continue
 		}
 		g := geometry(win, x, y)

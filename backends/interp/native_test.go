@@ -29,7 +29,11 @@ func TestConvolve(t *testing.T) {
 			axes, groups := 1+r.IntN(2), 1+r.IntN(2)
 			o := &op.Conv{Group: groups}
 			x, w := []int{1 + r.IntN(3), groups * (1 + r.IntN(40))}, []int{groups * (1 + r.IntN(70)), 0}
-			w[1] = x[1] / groups
+			if r.IntN(3) == 0 {
+				o.Group = x[1] // depthwise
+				w[0] = x[1] * (1 + r.IntN(3))
+			}
+			w[1] = x[1] / o.Group
 			for range axes {
 				x, w = append(x, 3+r.IntN(14)), append(w, 1+r.IntN(3))
 				o.Strides = append(o.Strides, 1+r.IntN(2))
@@ -48,7 +52,7 @@ func TestConvolve(t *testing.T) {
 				t.Fatal(err)
 			}
 			g := geometry(s, x, want[0].Shape)
-			g.Groups = groups
+			g.Groups = o.Group
 			got := convolve(kernels.NewFloatConv(level, g, in[1].F, in[2].F), in[0], want[0].Shape)
 			if !slices.Equal(got.F, want[0].F) {
 				t.Fatalf("%v seed %d: x %v, weights %v, %+v: results differ", level, seed, x, w, o)

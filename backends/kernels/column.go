@@ -36,16 +36,16 @@ type colArgs struct {
 
 // columnKernels are the native functions of a level, whose registers have so many numbers of 64 bits.
 type columnKernels struct {
-	lanes                               int
-	ops                                 [numColumnOps]kernel
-	scale                               kernel
-	from8, from16                       kernel
-	from32                              kernel
-	to8, to16                           kernel
-	float1, float2                      kernel // by blocks of channels
-	widen, input, grid, relu, addFloats kernel
-	bytes, words                        poolKernels // of elements of 8 and 16 bits
-	rescale8, rescale16                 kernel
+	lanes                                     int
+	ops                                       [numColumnOps]kernel
+	scale                                     kernel
+	from8, from16                             kernel
+	from32                                    kernel
+	to8, to16                                 kernel
+	float1, float2                            kernel // by blocks of channels
+	widen, input, grid, line, relu, addFloats kernel
+	bytes, words                              poolKernels // of elements of 8 and 16 bits
+	rescale8, rescale16                       kernel
 }
 
 // poolKernels are those over windows of one type of elements.

@@ -122,6 +122,11 @@ func (f *FloatConv) Run(y, x []float32) {
 		s = new(floatScratch)
 	}
 	x = f.padded(s, x)
+	if f.k != nil && f.C == f.Groups {
+		f.deep(s, y, x)
+		f.scratch.Put(s)
+		return
+	}
 	cg, mg, pix := f.C/f.Groups, f.OC/f.Groups, f.OH*f.OW
 	for q := range f.groups {
 		p := &f.groups[q]
@@ -150,13 +155,13 @@ func (f *FloatConv) Run(y, x []float32) {
 // cachedFloats is the number of sums that are worked on at a time.
 const cachedFloats = 8192
 
-// padded is x with its border of 0, or x itself where there is none.
+// padded is x with its border of 0, or x itself where there is none and nothing is read beyond it.
 func (f *FloatConv) padded(s *floatScratch, x []float32) []float32 {
-	if f.rows == f.H && f.cols == f.W {
+	if f.rows == f.H && f.cols == f.W && f.C != f.Groups {
 		return x[:f.C*f.H*f.W]
 	}
 	if s.x == nil {
-		s.x = make([]float32, f.C*f.rows*f.cols) // the border stays 0
+		s.x = make([]float32, f.C*f.rows*f.cols+lineSlack) // the border stays 0
 	}
 	for c := range f.C {
 		for r := range f.H {

@@ -10,6 +10,10 @@ func randomGeometry(r *rand.Rand) FloatGeometry {
 	groups := 1 + r.IntN(2)
 	g := FloatGeometry{Groups: groups, C: groups * (1 + r.IntN(5)), OC: groups * (1 + r.IntN(50)), H: 1 + r.IntN(12), W: 1 + r.IntN(12),
 		KH: 1 + r.IntN(3), KW: 1 + r.IntN(3), SH: 1 + r.IntN(2), SW: 1 + r.IntN(2), DH: 1 + r.IntN(2), DW: 1 + r.IntN(2), PH: r.IntN(3), PW: r.IntN(3)}
+	if r.IntN(4) == 0 { // depthwise
+		g.Groups = 1 + r.IntN(9)
+		g.C, g.OC = g.Groups, g.Groups*(1+r.IntN(3))
+	}
 	out := func(n, p, k, d, s int) int { return max(1, (n+2*p-(k-1)*d-1)/s+1) }
 	g.OH, g.OW = out(g.H, g.PH, g.KH, g.DH, g.SH), out(g.W, g.PW, g.KW, g.DW, g.SW)
 	return g

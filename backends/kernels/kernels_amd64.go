@@ -41,6 +41,7 @@ const (
 	kAddFloatsAVX512
 	kFloat8x2AVX512
 	kFloat8x1AVX512
+	kLineAVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
 	kMulColumnAVX512
@@ -63,6 +64,7 @@ const (
 	kAddFloatsAVX2
 	kFloat4x2AVX2
 	kFloat4x1AVX2
+	kLineAVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
 	kMulColumnAVX2
@@ -149,6 +151,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		float8x2AVX512(a)
 	case kFloat8x1AVX512:
 		float8x1AVX512(a)
+	case kLineAVX512:
+		lineAVX512(a)
 	case kAddColumnAVX512:
 		addColumnAVX512(a)
 	case kSubColumnAVX512:
@@ -193,6 +197,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX2(a)
 	case kFloat4x1AVX2:
 		float4x1AVX2(a)
+	case kLineAVX2:
+		lineAVX2(a)
 	case kAddColumnAVX2:
 		addColumnAVX2(a)
 	case kSubColumnAVX2:
@@ -328,6 +334,9 @@ func float8x2AVX512(a unsafe.Pointer)
 func float8x1AVX512(a unsafe.Pointer)
 
 //go:noescape
+func lineAVX512(a unsafe.Pointer)
+
+//go:noescape
 func addColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -392,6 +401,9 @@ func float4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float4x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func lineAVX2(a unsafe.Pointer)
 
 //go:noescape
 func addColumnAVX2(a unsafe.Pointer)

@@ -2303,6 +2303,51 @@ tap:
 	VZEROUPPER
 	RET
 
+// func lineAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lineAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         48(AX), R8
+	VBROADCASTSS 40(AX), Z4
+
+next:
+	VMOVAPS Z4, Z0
+	VMOVAPS Z4, Z1
+	VMOVAPS Z4, Z2
+	VMOVAPS Z4, Z3
+	MOVQ    24(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    32(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R9
+	VBROADCASTSS (DX), Z5
+	VMULPS       (SI)(R9*1), Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       64(SI)(R9*1), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       128(SI)(R9*1), Z5, Z6
+	VADDPS       Z6, Z2, Z2
+	VMULPS       192(SI)(R9*1), Z5, Z6
+	VADDPS       Z6, Z3, Z3
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	VMOVUPS      Z0, (DI)
+	VMOVUPS      Z1, 64(DI)
+	VMOVUPS      Z2, 128(DI)
+	VMOVUPS      Z3, 192(DI)
+	ADDQ         $+256, SI
+	ADDQ         $+256, DI
+	DECQ         R8
+	JNE          next
+	VZEROUPPER
+	RET
+
 // func addColumnAVX512(a *byte)
 // Requires: AVX, AVX512F
 TEXT ·addColumnAVX512(SB), NOSPLIT, $0-8
@@ -3151,6 +3196,51 @@ tap:
 	MOVQ         BX, 72(AX)
 	DECQ         56(AX)
 	JNE          tile
+	VZEROUPPER
+	RET
+
+// func lineAVX2(a *byte)
+// Requires: AVX
+TEXT ·lineAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         48(AX), R8
+	VBROADCASTSS 40(AX), Y4
+
+next:
+	VMOVAPS Y4, Y0
+	VMOVAPS Y4, Y1
+	VMOVAPS Y4, Y2
+	VMOVAPS Y4, Y3
+	MOVQ    24(AX), DX
+	MOVQ    16(AX), BX
+	MOVQ    32(AX), CX
+	LEAQ    (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R9
+	VBROADCASTSS (DX), Y5
+	VMULPS       (SI)(R9*1), Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       32(SI)(R9*1), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       64(SI)(R9*1), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMULPS       96(SI)(R9*1), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	VMOVUPS      Y2, 64(DI)
+	VMOVUPS      Y3, 96(DI)
+	ADDQ         $+128, SI
+	ADDQ         $+128, DI
+	DECQ         R8
+	JNE          next
 	VZEROUPPER
 	RET
 

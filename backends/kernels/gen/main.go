@@ -70,6 +70,7 @@ func generate() (map[string][]byte, error) {
 		}
 		l.float(tile, 2)
 		l.float(tile, 1)
+		l.line()
 		l.columns()
 		l.widen()
 	}
