@@ -139,6 +139,40 @@ func TestStreamline(t *testing.T) {
 			hi = QuantizeLinear(h, s, z)
 			y = DequantizeLinear(hi, s, z)
 			out y`},
+		{"TensorRT, a residual block", "dot dot map dot dot map", `
+			in x f32[1,3,6,6]
+			const s f32[] = 0.02
+			const z i8[] = 0
+			const w i8[4,3,3,3] = ` + numbers(r, 108, small(-128, 127)) + `
+			const v i8[4,4,3,3] = ` + numbers(r, 144, small(-128, 127)) + `
+			const u i8[4,4,1,1] = ` + numbers(r, 16, small(-128, 127)) + `
+			const sw f32[4] = 0.003 0.0002 0.004 0.005
+			const zw i8[4] = 0 0 0 0
+			const k f32[4] = 0.31 -0.2 0.45 0.013` + batchNorm + `
+			xi = QuantizeLinear(x, s, z)
+			xq = DequantizeLinear(xi, s, z)
+			wq = DequantizeLinear<axis=0>(w, sw, zw)
+			vq = DequantizeLinear<axis=0>(v, sw, zw)
+			uq = DequantizeLinear<axis=0>(u, sw, zw)
+			c = Conv<kernel_shape=[3,3],pads=[1,1,1,1]>(xq, wq)
+			a = Relu(c)
+			const sa f32[] = 0.0173
+			ai = QuantizeLinear(a, sa, z)
+			aq = DequantizeLinear(ai, sa, z)
+			d = Conv<kernel_shape=[3,3],pads=[1,1,1,1]>(aq, vq, k)
+			n = BatchNormalization(d, g, be, mu, va)
+			e = Add(n, aq)
+			er = Relu(e)
+			const se f32[] = 0.0311
+			ei = QuantizeLinear(er, se, z)
+			eq = DequantizeLinear(ei, se, z)
+			h = Conv(eq, uq, k)
+			i = Conv(aq, uq)
+			j = Sub(i, h)
+			const sj f32[] = 0.0471
+			ji = QuantizeLinear(j, sj, z)
+			y = DequantizeLinear(ji, sj, z)
+			out y`},
 	} {
 		text := c.text
 		if c.name == "FINN" { // its integers by another way than annotations

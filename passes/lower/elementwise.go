@@ -2,7 +2,6 @@ package lower
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"quern/ir"
@@ -83,34 +82,10 @@ func addRule(l *lowerer, n *ir.Node) error {
 	if err != nil {
 		return err
 	}
-	so, _ := q.At(0)
-	ratio := make([]float64, len(n.In))
-	width := 1
-	for i, v := range n.In {
-		s, _, err := inQuant(v)
-		if err != nil {
-			return err
-		}
-		ratio[i] = s / so
-		width = max(width, hw.Interval{Lo: v.Type.Quant.Min, Hi: v.Type.Quant.Max}.Bits())
-	}
-	bits, err := l.multiplierBits(q, width+1+len(n.In))
+	terms, err := l.terms(n, q)
 	if err != nil {
 		return err
 	}
-	t := shiftFor(slices.Max(ratio), bits)
-	m := make([]int64, len(ratio))
-	for i, r := range ratio {
-		m[i] = int64(math.RoundToEven(math.Ldexp(r, t)))
-		if _, sub := n.Op.(*op.Sub); sub && i > 0 {
-			m[i] = -m[i]
-		}
-	}
-	common := halvings(m, int64(t))
-	for i := range m {
-		m[i] >>= common
-	}
-	t -= int(common)
 	in, p := variables(bufs)
 	if len(in) == 0 {
 		return fmt.Errorf("all operands are constant")
@@ -118,17 +93,18 @@ func addRule(l *lowerer, n *ir.Node) error {
 	sum, k := -1, 0
 	addend := []int64{0}
 	for i, v := range n.In {
+		m := terms.m[i]
 		if bufs[i] == nil {
 			c, err := l.ints(n, v)
 			if err != nil {
 				return err
 			}
-			addend = join(addend, c, func(a, x int64) int64 { return a + x*m[i] })
+			addend = join(addend, join(c, m, func(x, m int64) int64 { return x * m }), func(a, x int64) int64 { return a + x })
 			continue
 		}
-		_, z := v.Type.Quant.At(0)
-		addend = join(addend, []int64{-z}, func(a, x int64) int64 { return a + x*m[i] })
-		x := p.OpI(hw.MulI, k, hw.Scalar(m[i]))
+		addend = join(addend, terms.shift[i],
+			func(a, x int64) int64 { return a + x })
+		x := p.OpI(hw.MulI, k, vec(m))
 		k++
 		if sum < 0 {
 			sum = x
@@ -137,7 +113,7 @@ func addRule(l *lowerer, n *ir.Node) error {
 		}
 	}
 	sum = p.OpI(hw.AddI, sum, vec(addend))
-	finish(p, sum, hw.Scalar(int64(t)), q)
+	finish(p, sum, hw.Scalar(terms.t), q)
 	return l.mapped(n, in, p, n.Out[0])
 }
 
