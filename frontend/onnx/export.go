@@ -60,7 +60,7 @@ func ToProto(g *ir.Graph, f Format) (*onnxpb.ModelProto, error) {
 	e := &exporter{
 		format: f, dequants: map[*ir.Value]string{},
 		g: g, p: &onnxpb.GraphProto{Name: proto.String(g.Name)}, names: g.Names(), file: map[*ir.Value]string{}, done: map[*ir.Value]bool{},
-		shared: map[string]string{}, opset: exportOpset,
+		shared: map[string]string{}, nodes: map[string]bool{}, opset: exportOpset,
 	}
 	for _, n := range g.Nodes {
 		e.opset = max(e.opset, opsetFor(n.Op))
@@ -103,6 +103,7 @@ type exporter struct {
 	dequants map[*ir.Value]string // names of Dequantize nodes, by what they read
 	done     map[*ir.Value]bool   // constants that are written
 	shared   map[string]string    // names of parameters of Quant, QuantizeLinear and DequantizeLinear nodes, by content
+	nodes    map[string]bool      // names of the nodes of the file
 	opset    int
 	modes    []string // rounding modes of the Quant nodes of the file
 }
@@ -174,8 +175,13 @@ func (e *exporter) initializer(base string, t *tensor.T) (string, error) {
 
 func (e *exporter) add(typ, dom, name string, in, out []string, attrs ...*onnxpb.AttributeProto) {
 	n := &onnxpb.NodeProto{OpType: proto.String(typ), Input: in, Output: out, Attribute: attrs}
-	if name != "" {
-		n.Name = proto.String(name)
+	if name != "" { // onnxruntime refuses two nodes of one name
+		unique := name
+		for i := 2; e.nodes[unique]; i++ {
+			unique = fmt.Sprintf("%s_%d", name, i)
+		}
+		e.nodes[unique] = true
+		n.Name = proto.String(unique)
 	}
 	if dom != "" {
 		n.Domain = proto.String(dom)

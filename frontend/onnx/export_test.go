@@ -370,3 +370,31 @@ func TestModels(t *testing.T) {
 		})
 	}
 }
+
+// TestExportNames: nodes of one name, as some tools write them, get names of their own, which onnxruntime wants.
+func TestExportNames(t *testing.T) {
+	m := parseModel(t, `
+		in x f32[1,2]
+		a = Relu(x)
+		b = Exp(a)
+		y = Sqrt(b)
+		out y`)
+	for _, n := range m.Graph.Node[:2] {
+		n.Name = proto.String("same")
+	}
+	g, err := FromProto(m, "t.onnx", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := ToProto(g, QDQ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, n := range p.Graph.Node {
+		names = append(names, n.GetName())
+	}
+	if names[0] != "same" || names[1] != "same_2" {
+		t.Errorf("names %q", names)
+	}
+}
