@@ -44,7 +44,8 @@ type columnKernels struct {
 	to8, to16                                 kernel
 	float1, float2                            kernel // by blocks of channels
 	widen, input, grid, line, relu, addFloats kernel
-	bytes, words                              poolKernels // of elements of 8 and 16 bits
+	blend                                     [2][2][2]kernel // by bytes of the operands and of the result, less 1
+	bytes, words                              poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                       kernel
 }
 

@@ -42,6 +42,14 @@ const (
 	kFloat8x2AVX512
 	kFloat8x1AVX512
 	kLineAVX512
+	kBlend8x8to8AVX512
+	kBlend8x8to16AVX512
+	kBlend8x16to8AVX512
+	kBlend8x16to16AVX512
+	kBlend16x8to8AVX512
+	kBlend16x8to16AVX512
+	kBlend16x16to8AVX512
+	kBlend16x16to16AVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
 	kMulColumnAVX512
@@ -65,6 +73,7 @@ const (
 	kFloat4x2AVX2
 	kFloat4x1AVX2
 	kLineAVX2
+	kBlend16x16to16AVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
 	kMulColumnAVX2
@@ -153,6 +162,22 @@ func (k kernel) call(a unsafe.Pointer) {
 		float8x1AVX512(a)
 	case kLineAVX512:
 		lineAVX512(a)
+	case kBlend8x8to8AVX512:
+		blend8x8to8AVX512(a)
+	case kBlend8x8to16AVX512:
+		blend8x8to16AVX512(a)
+	case kBlend8x16to8AVX512:
+		blend8x16to8AVX512(a)
+	case kBlend8x16to16AVX512:
+		blend8x16to16AVX512(a)
+	case kBlend16x8to8AVX512:
+		blend16x8to8AVX512(a)
+	case kBlend16x8to16AVX512:
+		blend16x8to16AVX512(a)
+	case kBlend16x16to8AVX512:
+		blend16x16to8AVX512(a)
+	case kBlend16x16to16AVX512:
+		blend16x16to16AVX512(a)
 	case kAddColumnAVX512:
 		addColumnAVX512(a)
 	case kSubColumnAVX512:
@@ -199,6 +224,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x1AVX2(a)
 	case kLineAVX2:
 		lineAVX2(a)
+	case kBlend16x16to16AVX2:
+		blend16x16to16AVX2(a)
 	case kAddColumnAVX2:
 		addColumnAVX2(a)
 	case kSubColumnAVX2:
@@ -337,6 +364,30 @@ func float8x1AVX512(a unsafe.Pointer)
 func lineAVX512(a unsafe.Pointer)
 
 //go:noescape
+func blend8x8to8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend8x8to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend8x16to8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend8x16to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend16x8to8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend16x8to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend16x16to8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func blend16x16to16AVX512(a unsafe.Pointer)
+
+//go:noescape
 func addColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -404,6 +455,9 @@ func float4x1AVX2(a unsafe.Pointer)
 
 //go:noescape
 func lineAVX2(a unsafe.Pointer)
+
+//go:noescape
+func blend16x16to16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func addColumnAVX2(a unsafe.Pointer)

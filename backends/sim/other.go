@@ -15,6 +15,9 @@ type goMap struct {
 }
 
 func (m *Machine) prepareMap(k *hw.Kernel, e *epilogue) runner {
+	if r := m.prepareBlend(k); r != nil {
+		return r
+	}
 	c := k.Out.Channels()
 	r := &goMap{k: k, out: &m.layouts[k.Out.ID], epi: e, chunk: min(max(1, cached/2/c), k.Out.Len()/c)}
 	for _, b := range k.In {

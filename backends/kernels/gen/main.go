@@ -71,6 +71,11 @@ func generate() (map[string][]byte, error) {
 		l.float(tile, 2)
 		l.float(tile, 1)
 		l.line()
+		for i := range 8 {
+			if a, b, to := 1+i/4, 1+i/2%2, 1+i%2; zmm || i == 7 {
+				l.blend(a, b, to)
+			}
+		}
 		l.columns()
 		l.widen()
 	}

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"math"
+
+	"quern/backends/kernels"
+	"quern/ir/hw"
+)
+
+// blended is a Map of one or two inputs that kernels.Blend can do: a residual addition, a change of the grid, an activation that is
+// a limit. Rows of pixels are runs that no border interrupts.
+type blended struct {
+	k     *hw.Kernel
+	in    [2]*layout // of In[0] and In[1], or twice In[0]
+	id    [2]int
+	out   *layout
+	blend *kernels.Blend
+	rows  int // runs
+	width int // pixels of a run
+}
+
+// affine is a value of a scalar program as a sum of its inputs.
+type affine struct{ a, b, k int64 }
+
+// prepareBlend is nil where the program is another, or numbers may leave 32 bits.
+func (m *Machine) prepareBlend(k *hw.Kernel) runner {
+	in := len(k.In)
+	if in > 2 || len(k.Prog.Code) == 0 {
+		return nil
+	}
+	vals := []affine{{a: 1}, {b: 1}}[:in]
+	p := k.Prog
+	i := 0
+sums:
+	for ; i < len(p.Code); i++ {
+		s := &p.Code[i]
+		if s.A >= len(vals) || s.B >= len(vals) {
+			return nil
+		}
+		x, y := vals[s.A], vals[s.B]
+		n := int64(0)
+		if len(s.Imm.V) == 1 {
+			n = s.Imm.V[0]
+		} else if len(s.Imm.V) > 1 {
+			return nil
+		}
+		if n <= -1<<31 || n >= 1<<31 || abs(x)|abs(y) >= 1<<31 {
+			return nil
+		}
+		v := affine{}
+		switch s.Prim {
+		case hw.Add:
+			v = affine{x.a + y.a, x.b + y.b, x.k + y.k}
+		case hw.Sub:
+			v = affine{x.a - y.a, x.b - y.b, x.k - y.k}
+		case hw.AddI:
+			v = affine{x.a, x.b, x.k + n}
+		case hw.MulI:
+			v = affine{x.a * n, x.b * n, x.k * n}
+		default:
+			break sums // what rounds or limits
+		}
+		vals = append(vals, v)
+	}
+	// The rest has to be a chain on the last sum.
+	v := vals[len(vals)-1]
+	q := kernels.NewRequant([]int64{1}, []int64{0}, kernels.Floor, 0, -1<<62, 1<<62)
+	if i < len(p.Code) {
+		readers := make([]int, p.Last()+1)
+		var n int
+		if q, n = usual(p, i, readers); n != len(p.Code)-i || p.Code[i].A != len(vals)-1 {
+			return nil
+		}
+		for j := range p.Code[i:] {
+			if len(p.Code[i+j].Imm.V) != 1 {
+				return nil
+			}
+		}
+	}
+	r := &blended{k: k, out: &m.layouts[k.Out.ID], id: [2]int{k.In[0].ID, k.In[in-1].ID}}
+	r.in = [2]*layout{&m.layouts[r.id[0]], &m.layouts[r.id[1]]}
+	if r.blend = kernels.NewBlend(m.level, v.a, v.b, v.k+v.a*r.in[0].zero+v.b*r.in[1].zero, q, r.out.zero); r.blend == nil {
+		return nil
+	}
+	sum := p.Range(len(vals) - 1)
+	room := int64(math.MaxInt32) - r.blend.Most()
+	if sum.Lo < -room || sum.Hi > room || !r.shape(m) {
+		return nil
+	}
+	return r
+}
+
+func abs(v affine) int64 { return max(v.a, -v.a) | max(v.b, -v.b) | max(v.k, -v.k) }
+
+// shape finds the runs, and whether there is code for the types.
+func (r *blended) shape(m *Machine) bool {
+	r.rows, r.width = 1, r.out.h*r.out.w
+	for _, l := range []*layout{r.in[0], r.in[1], r.out} {
+		if l.kind == i64 || l.kind == u8 && m.level == kernels.AVX2 {
+			return false
+		}
+		if !l.dense() {
+			r.rows, r.width = l.h, l.w
+		}
+	}
+	for _, l := range []*layout{r.in[0], r.in[1], r.out} {
+		if !l.dense() && (l.h != r.rows || l.w != r.width) {
+			return false
+		}
+	}
+	return true
+}
+
+// from is the place of the first pixel of a run.
+func (r *blended) from(l *layout, row int) int {
+	if l.dense() {
+		return l.at(0, 0) + row*r.width*l.c
+	}
+	return l.at(row, 0)
+}
+
+func (r *blended) run(s *State) {
+	x, y, out := &s.bufs[r.id[0]], &s.bufs[r.id[1]], &s.bufs[r.k.Out.ID]
+	n := r.width * r.out.c
+	for row := range r.rows {
+		i, j, o := r.from(r.in[0], row), r.from(r.in[1], row), r.from(r.out, row)
+		switch {
+		case r.in[0].kind == u8 && r.in[1].kind == u8:
+			blendTo(r, out, o, n, x.u8[i:], y.u8[j:])
+		case r.in[0].kind == u8:
+			blendTo(r, out, o, n, x.u8[i:], y.i16[j:])
+		case r.in[1].kind == u8:
+			blendTo(r, out, o, n, x.i16[i:], y.u8[j:])
+		default:
+			blendTo(r, out, o, n, x.i16[i:], y.i16[j:])
+		}
+	}
+}
+
+func blendTo[A, B uint8 | int16](r *blended, out *cells, at, n int, a []A, b []B) {
+	if r.out.kind == u8 {
+		kernels.BlendRun(r.blend, out.u8[at:at+n], a, b)
+	} else {
+		kernels.BlendRun(r.blend, out.i16[at:at+n], a, b)
+	}
+}
