@@ -47,7 +47,7 @@ sums:
 		if n <= -1<<31 || n >= 1<<31 || abs(x)|abs(y) >= 1<<31 {
 			return nil
 		}
-		v := affine{}
+		var v affine
 		switch s.Prim {
 		case hw.Add:
 			v = affine{x.a + y.a, x.b + y.b, x.k + y.k}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"quern/backends/kernels"
 	"quern/ir"
@@ -13,7 +14,7 @@ import (
 type input struct {
 	b     *hw.Buffer
 	out   *layout
-	order []int32 // for each element of the buffer its place in the model's tensor
+	order []int32 // for each element of the buffer its place in the model's tensor; nil: channels of the tensor are its planes
 }
 
 // prepareInput is nil where Port.Quantize has to do the work.
@@ -24,7 +25,9 @@ func (m *Machine) prepareInput(b *hw.Buffer) *input {
 		return nil
 	}
 	r := &input{b: b, out: l}
-	b.Port.Walk(func(off int) { r.order = append(r.order, int32(off)) })
+	if !slices.Equal(b.Port.Perm, []int{1, 2, 0}) && !slices.Equal(b.Port.Perm, []int{1, 0}) {
+		b.Port.Walk(func(off int) { r.order = append(r.order, int32(off)) })
+	}
 	return r
 }
 
@@ -44,20 +47,31 @@ func (r *input) put(s *State, x []float32, q []int32) error {
 		}
 	}
 	c := &s.bufs[r.b.ID]
-	r.out.segments(0, r.out.h*r.out.w, func(at, i, m int) {
-		order := r.order[i*r.out.c : (i+m)*r.out.c]
-		if r.out.kind == u8 {
-			gather(c.u8[at:], q, order, r.out.zero)
-		} else {
-			gather(c.i16[at:], q, order, r.out.zero)
-		}
-	})
+	if r.out.kind == u8 {
+		store(r, c.u8, q)
+	} else {
+		store(r, c.i16, q)
+	}
 	return nil
 }
 
-func gather[X uint8 | int16](dst []X, src []int32, order []int32, zero int64) {
-	dst = dst[:len(order)]
-	for i, o := range order {
-		dst[i] = X(src[o] - int32(zero))
-	}
+func store[X uint8 | int16](r *input, dst []X, src []int32) {
+	zero, c, pixels := int32(r.out.zero), r.out.c, r.out.h*r.out.w
+	r.out.segments(0, pixels, func(at, i, m int) {
+		if r.order == nil {
+			for ch := range c {
+				d, j := dst[at+ch:], 0
+				for _, v := range src[ch*pixels+i:][:m] {
+					d[j] = X(v - zero)
+					j += c
+				}
+			}
+			return
+		}
+		order := r.order[i*c : (i+m)*c]
+		d := dst[at:][:len(order)]
+		for j, o := range order {
+			d[j] = X(src[o] - zero)
+		}
+	})
 }
