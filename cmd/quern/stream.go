@@ -98,6 +98,12 @@ func designFor(c *cli.Context, p *hw.Program) (*design, error) {
 			return nil, err
 		}
 		d := &design{Design: s, part: o.Part, clock: o.ClockNS}
+		// Depths can only add to what the least depths take, and finding them takes longer than a search.
+		if used, between := s.Resources(o.Part.Slice), s.Between(o.Part.Slice); !used.Fits(fold.Budget(o.Part)) && between != o.Reserve {
+			o.Reserve = between
+			miss = fmt.Errorf("%v are needed with the least FIFOs; %s offers %v", used, o.Part.Name, fold.Budget(o.Part))
+			continue
+		}
 		if d.timing, err = dataflow.Size(s); err != nil {
 			return nil, err
 		}

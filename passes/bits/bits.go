@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"quern/ir/hw/stream"
 )
 
 // Layer is a layer with weights.
@@ -72,8 +74,8 @@ func products(macs, total, lanes int) float64 {
 	return max(1, float64(macs)*float64(lanes)/float64(max(total, 1)))
 }
 
-// lutProduct is FINN's estimate of a product in LUTs, (2*ceil((w+a)/6)-1)*(w+a), with w+a for its place in the adder tree.
-func lutProduct(w, a int) float64 { return float64((2*((w+a+5)/6)-1)*(w+a) + w + a) }
+// lutProduct is a product in LUTs with w+a for its place in the adder tree.
+func lutProduct(w, a int) float64 { return float64(stream.LUTProduct(w, a) + w + a) }
 
 // Objective finds a cost by name: size, macs or lut. lanes is the number of products that the whole network does in one clock cycle; only
 // lut asks for it.

@@ -30,7 +30,7 @@ const (
 //   - Depths that are not enough without the words that pipelines hold are raised (Live), so that no deadlock depends on the latency that
 //     the tools give to a stage.
 //
-// FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network is run a few dozen times.
+// FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network of counters is run, a few samples each time.
 func Size(d *stream.Design) (*Timing, error) {
 	z := &sizer{d: d, p: compile(d), depth: make([]int, len(d.Channels))}
 	least := 0
