@@ -36,6 +36,7 @@ type Interp struct {
 type step struct {
 	in, out []int // -1 is an omitted input
 	dead    []int // slots that nothing reads after this step
+	last    bool  // the first input is one of them, and no other step ever reads it
 }
 
 // plan is the graph for fixed sizes of the symbolic dimensions. Slots are those of the graph given to New.
@@ -77,11 +78,17 @@ func New(g *ir.Graph) (*Interp, error) {
 	}
 	m.inputs, m.outputs = slots(g.Inputs), slots(g.Outputs)
 	last := make([]int, len(m.values)) // the step that touches a slot last
+	readers := make([]int, len(m.values))
 	for i, n := range g.Nodes {
 		s := step{in: slots(n.In), out: slots(n.Out)}
 		for _, k := range slices.Concat(s.in, s.out) {
 			if k >= 0 {
 				last[k] = i
+			}
+		}
+		for _, k := range s.in {
+			if k >= 0 {
+				readers[k]++
 			}
 		}
 		m.steps = append(m.steps, s)
@@ -91,6 +98,10 @@ func New(g *ir.Graph) (*Interp, error) {
 			s := &m.steps[last[k]]
 			s.dead = append(s.dead, k)
 		}
+	}
+	for i := range m.steps {
+		s := &m.steps[i]
+		s.last = len(s.in) > 0 && slices.Contains(s.dead, s.in[0]) && readers[s.in[0]] == 1
 	}
 	return m, nil
 }
@@ -110,6 +121,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 		return nil, err
 	}
 	env := slices.Clone(p.consts)
+	own := make([]bool, len(env)) // made by native code, which gives no views: where no other step reads it, its memory can be used again
 	for i, k := range m.inputs {
 		if env[k], err = input(p.level, p.values[k], in[i]); err != nil {
 			return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
@@ -126,12 +138,12 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 				args[j] = env[k]
 			}
 		}
-		res, err := p.eval(i, n, args)
+		res, native, err := p.eval(i, n, args, observe == nil && s.last && own[s.in[0]])
 		if err != nil {
 			return nil, err
 		}
 		for j, k := range s.out {
-			env[k] = res[j]
+			env[k], own[k] = res[j], native
 			if observe != nil {
 				observe(m.values[k], res[j])
 			}
@@ -155,38 +167,35 @@ func (m *Interp) results(p *plan, env, in []*tensor.T) []*tensor.T {
 	return r
 }
 
-// eval runs node i and brings its results into the form that their types say.
-func (p *plan) eval(i int, n *ir.Node, args []*tensor.T) ([]*tensor.T, error) {
-	var res []*tensor.T
-	if y := p.native(i, n, args); y != nil {
-		res = []*tensor.T{y}
-	} else {
-		var err error
-		if res, err = op.Eval(n.Op, args); err != nil {
-			return nil, n.Wrap(err)
-		}
+// eval runs node i and brings its results into the form that their types say. With over, the result may lie in the first argument. It
+// says whether the result is by native code.
+func (p *plan) eval(i int, n *ir.Node, args []*tensor.T, over bool) (res []*tensor.T, native bool, err error) {
+	if y := p.native(i, n, args, over); y != nil {
+		res, native = []*tensor.T{y}, true
+	} else if res, err = op.Eval(n.Op, args); err != nil {
+		return nil, false, n.Wrap(err)
 	}
 	if len(res) < len(n.Out) {
-		return nil, n.Errorf("the kernel gave %d results, want %d", len(res), len(n.Out))
+		return nil, false, n.Errorf("the kernel gave %d results, want %d", len(res), len(n.Out))
 	}
 	res = slices.Clone(res) // it may be a part of args
 	for i, v := range n.Out {
 		t := res[i]
 		if want := v.Type.Real(); t.Elem != want.Elem || !slices.Equal(t.Shape, want.Shape) {
-			return nil, n.Errorf("result %d, %%%s: the kernel gave %v, want %v", i, v.Name, t, want)
+			return nil, false, n.Errorf("result %d, %%%s: the kernel gave %v, want %v", i, v.Name, t, want)
 		}
 		if !v.Type.IsQuant() {
 			continue
 		}
-		if aliases(t, args) {
+		if !over && aliases(t, args) {
 			t = tensor.New(t.Elem, t.Shape...)
 		}
 		if bad := round(p.level, t.F, res[i].F, v.Type.Quant, t.Shape); bad >= 0 {
-			return nil, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
+			return nil, false, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
 		}
 		res[i] = t
 	}
-	return res, nil
+	return res, native, nil
 }
 
 // aliases reports whether t shares data with one of the tensors: whether both are parts of one array, which ends at the same place.

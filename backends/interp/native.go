@@ -51,8 +51,9 @@ func geometry(s op.Spatial, x, y []int) kernels.FloatGeometry {
 	return g
 }
 
-// native is the result of node i by the kernels of backends/kernels; nil where they have none for it.
-func (p *plan) native(i int, n *ir.Node, args []*tensor.T) *tensor.T {
+// native is the result of node i by the kernels of backends/kernels; nil where they have none for it. With over it may lie in the first
+// argument, else it shares memory with none.
+func (p *plan) native(i int, n *ir.Node, args []*tensor.T, over bool) *tensor.T {
 	if len(args) == 0 || args[0] == nil {
 		return nil
 	}
@@ -64,18 +65,26 @@ func (p *plan) native(i int, n *ir.Node, args []*tensor.T) *tensor.T {
 		}
 	case *op.Relu:
 		if x.F != nil {
-			y := tensor.New(x.Elem, shape...)
+			y := result(x, shape, over)
 			kernels.Relu(p.level, y.F, x.F)
 			return y
 		}
 	case *op.Add:
 		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
-			y := tensor.New(x.Elem, shape...)
+			y := result(x, shape, over)
 			kernels.AddFloats(p.level, y.F, x.F, b.F)
 			return y
 		}
 	}
 	return nil
+}
+
+// result is memory for a result of the shape of x: x itself with over.
+func result(x *tensor.T, shape []int, over bool) *tensor.T {
+	if over {
+		return x
+	}
+	return tensor.New(x.Elem, shape...)
 }
 
 // convolve runs a convolution over a batch; shape is that of the result.

@@ -60,3 +60,24 @@ func TestConvolve(t *testing.T) {
 		}
 	}
 }
+
+// TestInPlace has results that may and that may not take the memory of an argument: views of it are read later.
+func TestInPlace(t *testing.T) {
+	m := newInterp(t, `graph g(%x f32[1,4]) {
+  %a f32[1,4] = Add(%x, %x)
+  %v f32[4] = Reshape<shape=[4]>(%a)
+  %b f32[1,4] = Relu(%a)
+  %c f32[1,4] = Add(%b, %x)
+  %d f32[1,4] = Relu(%c)
+  return %v, %d
+}`)
+	for range 2 {
+		out, err := m.Run([]*tensor.T{tensor.Floats([]int{1, 4}, 1, -2, 3, -4)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, d := out[0].F, out[1].F; !slices.Equal(v, []float32{2, -4, 6, -8}) || !slices.Equal(d, []float32{3, 0, 9, 0}) {
+			t.Errorf("got %v and %v", v, d)
+		}
+	}
+}
