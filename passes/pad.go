@@ -8,9 +8,48 @@ import (
 )
 
 // pad folds a Pad of zeros around an image into the padding of the Conv or AveragePool that reads it. An AveragePool then has to count
-// the padding. MaxPool is not such a layer: its padding never wins, a zero may. Other readers keep the Pad alive.
+// the padding. MaxPool is not such a layer: its padding never wins, a zero may. Other readers keep the Pad alive. A Concat of one value and
+// zeros, the way in which exporters write a Pad of channels, becomes a Pad first.
 func pad(g *ir.Graph) error {
-	return rounds(g, func(n *ir.Node) (bool, error) { return padInto(n), nil })
+	return rounds(g, func(n *ir.Node) (bool, error) { return zerosToPad(n) || padInto(n), nil })
+}
+
+// zerosToPad makes a Pad of a Concat of one value with real constants that are all zero.
+func zerosToPad(n *ir.Node) bool {
+	c, ok := n.Op.(*op.Concat)
+	if !ok || !isReal(n.Out[0]) || len(n.In) == 1 {
+		return false
+	}
+	r, axis := len(n.Out[0].Type.Shape), c.Axis
+	if axis < 0 {
+		axis += r
+	}
+	var x *ir.Value
+	var around [2]int // zeros before and behind x
+	for _, v := range n.In {
+		switch {
+		case !isReal(v):
+			return false
+		case v.Const == nil && x == nil:
+			x = v
+		case v.Const == nil || slices.ContainsFunc(v.Const.F, func(f float32) bool { return f != 0 }):
+			return false
+		case x == nil:
+			around[0] += v.Type.Shape[axis]
+		default:
+			around[1] += v.Type.Shape[axis]
+		}
+	}
+	if x == nil {
+		return false
+	}
+	o := &op.Pad{Pads: make([]int, 2*r), Mode: "constant"}
+	o.Pads[axis], o.Pads[r+axis] = around[0], around[1]
+	if !infers(o, x, n.Out[0].Type.Shape) {
+		return false // the constants fix a dimension that x leaves open
+	}
+	n.Op, n.In = o, []*ir.Value{x}
+	return true
 }
 
 // padInto lets a node read the input of the Pad before it.

@@ -43,7 +43,7 @@ var List = []*Pass{
 	{"act", "clips in a row become one; Clip from 0 is Relu", "before cse: clips that became equal are computed once", false, act},
 	{"cse", "computes equal nodes once", "after all that makes equal nodes look equal; before affine, which counts readers", false, cse},
 	{"affine", "Add, Sub, Mul, Div by a constant for each channel, and BatchNormalization, go into the layer before or behind them or become a depthwise layer", "after gemm and cse; once it is through, layers stand beside layers", true, affine},
-	{"pad", "a Pad of zeros around an image becomes the padding of the layer behind it", "after affine: a shift goes into the layer behind it only while that does not pad", false, pad},
+	{"pad", "a Concat with zeros becomes a Pad; a Pad of zeros around an image becomes the padding of the layer behind it", "after affine: a shift goes into the layer behind it only while that does not pad", false, pad},
 	{"absorb", "Quantize and Dequantize nodes become types", "after the float passes, which do not see through quantized constants", true, quant.Absorb},
 	{"constants", "quantized constants behind a Transpose, Reshape or the like are computed", "after absorb, which makes the Dequantize of weights a type; before propagate, which would give the Transpose that type", false, quant.Constants},
 	{"streamline", "linear functions between quantized values go into the scales, biases and thresholds beside them", "after constants, when weights are known by their integers; before propagate, which gives the results of layers their types", true, streamline},
