@@ -26,7 +26,14 @@ for n in $NETS; do
       csim=$(node -e 'console.log(JSON.parse(require("fs").readFileSync(process.argv[1])).csim.trim())' "$tmp/r.json")
       lines=$(cat "$dir"/*.cpp "$dir"/*.h "$dir"/*.c | wc -l)
       mapfile -t c <<<"$cells"
+      node -e '
+        const [, file, name] = process.argv, f = l => `${l.pe}x${l.simd}` + (l.lut ? "L" : "") + (l.thresholds ? "T" : "")
+        console.log(`- ${name}: ` + JSON.parse(require("fs").readFileSync(file)).stream.layers.filter(l => ["mvu", "lane"].includes(l.kind)).map(f).join(" "))' "$tmp/r.json" "$n W${bits}A$bits ${part%%-*}" >>"$tmp/folds"
       row "$n" "W${bits}A$bits" "$acc" "${part%%-*}" "${c[@]}" "$lines" "$t" "$csim"
     done
   done
 done
+echo
+echo "Folding of the layers with windows, PE x SIMD, L for multipliers of LUTs, T for thresholds:"
+echo
+cat "$tmp/folds"
