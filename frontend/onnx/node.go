@@ -104,6 +104,7 @@ func init() { // these functions lead back to the table
 	for name := range qlinears {
 		builders["com.microsoft"][name] = qlinearNode
 	}
+	builders[""]["ConvInteger"], builders[""]["MatMulInteger"] = integerProduct, integerProduct
 	for _, name := range []string{"QLinearConv", "QLinearMatMul"} {
 		builders[""][name] = qlinearNode
 	}
