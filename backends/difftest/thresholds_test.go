@@ -25,10 +25,10 @@ func withThresholds(folds map[*hw.Kernel]stream.Fold) map[*hw.Kernel]stream.Fold
 }
 
 // TestStreamThresholds: random programs whose results have 2 to 4 bits, which are counted with thresholds, as a dataflow network and as
-// C++ against the simulator, which knows nothing of thresholds. QUERN_LONG runs 200 of them in C++, else there are 20.
+// C++ against the simulator, which knows nothing of thresholds. QUERN_LONG runs 200 of them in C++, else there are 40.
 func TestStreamThresholds(t *testing.T) {
 	t.Parallel()
-	n, batch := 20, 20
+	n, batch := 40, 20
 	if os.Getenv("QUERN_LONG") != "" {
 		n = 200
 	}

@@ -65,18 +65,18 @@ func (s *streamer) count(w *writer, st *stream.Stage, x, lane string, block coun
 	mem := s.mems["_t"]
 	w.line("const %s v0 = %s(%s);", apType(in), apType(in), x)
 	if len(t.T) > 1 {
-		w.line("const %s m = %s[%s][%v];", mem.elem, mem.name, lane, block)
+		w.line("const %s levels = %s[%s][%v];", mem.elem, mem.name, lane, block)
 	}
-	w.line("%s n = 0;", apType(hw.Interval{Hi: int64(t.Levels())}))
+	w.line("%s reached = 0;", apType(hw.Interval{Hi: int64(t.Levels())}))
 	k, loops := w.lanes(t.Levels(), "k")
 	at := fmt.Sprintf("%s[%s]", mem.name, k)
 	if len(t.T) > 1 {
-		at = fmt.Sprintf("q_get<%s, %d>(m, %s)", apType(t.Range()), t.Range().Bits(), k)
+		at = fmt.Sprintf("q_get<%s, %d>(levels, %s)", apType(t.Range()), t.Range().Bits(), k)
 	}
-	w.line("n += v0 >= %s ? 1 : 0;", at)
+	w.line("reached += v0 >= %s ? 1 : 0;", at)
 	w.close(loops)
 	y := apType(hw.Interval{Lo: t.Lo, Hi: t.Hi})
-	up, down := fmt.Sprintf("%s(n + %s)", y, literal(t.Lo)), fmt.Sprintf("%s(%s - n)", y, literal(t.Hi))
+	up, down := fmt.Sprintf("%s(reached + %s)", y, literal(t.Lo)), fmt.Sprintf("%s(%s - reached)", y, literal(t.Hi))
 	switch {
 	case mixed(t):
 		w.line("const %s v1 = %s[%s][%v] == 1 ? %s : %s;", y, s.mems["_d"].name, lane, block, down, up)
