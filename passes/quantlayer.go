@@ -46,21 +46,33 @@ func quantLayer(n *ir.Node) (axis int, ok bool) {
 // rescale makes the results of a quantLayer y those of a function of them. The integers of weights stay, but for the signs of channels with a
 // negative factor; those of a dead channel become the zero point.
 func rescale(names *ir.Names, n *ir.Node, axis int, f linear) bool {
+	if input(n, 2) == nil && all(f.add, 0) {
+		return replace(names, n, axis, f.mul, nil)
+	}
+	return replace(names, n, axis, f.mul, &f)
+}
+
+// replace multiplies the scales of the weights of a quantLayer and makes its bias a function of it; nil leaves the bias as it is. It does nothing
+// where numbers leave their range.
+func replace(names *ir.Names, n *ir.Node, axis int, mul []float64, bias *linear) bool {
 	w, b := n.In[1], input(n, 2)
-	weights := rescaled(w, axis, f.mul)
+	weights := rescaled(w, axis, mul)
 	if weights == nil {
 		return false
 	}
-	in := []*ir.Value{n.In[0], weights}
-	if b != nil || !all(f.add, 0) {
-		v := rescaledBias(b, f)
+	if bias != nil {
+		v := rescaledBias(b, *bias)
 		if v == nil {
 			return false
 		}
 		v.Name = names.New(biasName(w, b))
-		in = append(in, v)
+		b = v
 	}
 	weights.Name = names.New(w.Name)
+	in := []*ir.Value{n.In[0], weights}
+	if b != nil {
+		in = append(in, b)
+	}
 	setInputs(n, in)
 	return true
 }
@@ -170,7 +182,7 @@ func rescaledBias(b *ir.Value, f linear) *ir.Value {
 // through puts a single function in front of a quantLayer into that: the factor into the scales, the sum of the weights times the addend
 // into the bias, unless zeros are padded to what the function makes.
 func (f linear) through(names *ir.Names, n *ir.Node, axis int) bool {
-	w, b := n.In[1], input(n, 2)
+	w := n.In[1]
 	c := w.Type.Shape[axis]
 	one := linear{slices.Repeat([]float64{1}, c), make([]float64, c)}
 	if f.add[0] != 0 {
@@ -185,23 +197,9 @@ func (f linear) through(names *ir.Names, n *ir.Node, axis int) bool {
 			one.add[i/inner%c] += r.Float(i) * f.add[0]
 		}
 	}
-	weights := rescaled(w, axis, slices.Repeat(f.mul[:1], c))
-	if weights == nil {
-		return false
+	mul := slices.Repeat(f.mul[:1], c)
+	if all(one.add, 0) {
+		return replace(names, n, axis, mul, nil)
 	}
-	in := []*ir.Value{n.In[0], weights}
-	switch {
-	case !all(one.add, 0):
-		bias := rescaledBias(b, one)
-		if bias == nil {
-			return false
-		}
-		bias.Name = names.New(biasName(w, b))
-		in = append(in, bias)
-	case b != nil:
-		in = append(in, b)
-	}
-	weights.Name = names.New(w.Name)
-	setInputs(n, in)
-	return true
+	return replace(names, n, axis, mul, &one)
 }

@@ -49,10 +49,8 @@ func (l *lowerer) newKeys(n *ir.Node, axis int, least, last bool) (*keys, error)
 			places[i] = 1<<k.k - 1 - int64(i)
 		}
 	}
-	along := slices.Repeat([]int{1}, len(x.Type.Shape))
-	along[axis] = size
 	v := k.value("keys", x.Type.Shape)
-	addend, err := inOrder(&ir.Node{Out: []*ir.Value{v}}, &ir.Value{Name: "places", Type: ir.Type{Shape: along}}, places)
+	addend, err := alongAxis(&ir.Node{Out: []*ir.Value{v}}, "places", axis, places)
 	if err != nil {
 		return nil, err
 	}
@@ -182,25 +180,12 @@ func (l *lowerer) portQuant(v *ir.Value) *ir.Quant {
 	if v.Type.Quant != nil {
 		return v.Type.Quant
 	}
-	switch o := v.Def.Op.(type) {
-	case *op.ArgMax, *op.ArgMin, *op.TopK:
-		if v.Type.Elem.IsFloat() { // the values of a TopK
-			return v.Def.In[0].Type.Quant
-		}
-		axis := -1
-		switch o := o.(type) {
-		case *op.ArgMax:
-			axis = o.Axis
-		case *op.ArgMin:
-			axis = o.Axis
-		case *op.TopK:
-			axis = o.Axis
-		}
-		s := v.Def.In[0].Type.Shape
-		if axis < 0 {
-			axis += len(s)
-		}
-		return places(int64(s[axis] - 1))
+	switch {
+	case op.Of(v.Def.Op).Class != op.Index:
+	case v.Type.Elem.IsFloat(): // the values of a TopK
+		return v.Def.In[0].Type.Quant
+	default:
+		return places(l.bufs[v].Range.Hi)
 	}
 	q := accQuant(v.Def)
 	for i, s := range q.Scale {

@@ -68,6 +68,13 @@ func inOrder[T any](n *ir.Node, v *ir.Value, x []T) ([]T, error) {
 	return r, nil
 }
 
+// alongAxis brings numbers of the places on an axis of the result, or one for all, into the order of its buffer.
+func alongAxis[T any](n *ir.Node, name string, axis int, x []T) ([]T, error) {
+	shape := slices.Repeat([]int{1}, len(n.Out[0].Type.Shape))
+	shape[axis] = len(x)
+	return inOrder(n, &ir.Value{Name: name, Type: ir.Type{Shape: shape}}, x)
+}
+
 // count numbers the elements of a shape.
 func count(shape []int) *tensor.T {
 	t := tensor.New(tensor.I64, shape...)

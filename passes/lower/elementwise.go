@@ -92,6 +92,7 @@ func addRule(l *lowerer, n *ir.Node) error {
 	}
 	sum, k := -1, 0
 	addend := []int64{0}
+	plus := func(a, b int64) int64 { return a + b }
 	for i, v := range n.In {
 		m := terms.m[i]
 		if bufs[i] == nil {
@@ -99,11 +100,10 @@ func addRule(l *lowerer, n *ir.Node) error {
 			if err != nil {
 				return err
 			}
-			addend = join(addend, join(c, m, func(x, m int64) int64 { return x * m }), func(a, x int64) int64 { return a + x })
+			addend = join(addend, join(c, m, func(x, m int64) int64 { return x * m }), plus)
 			continue
 		}
-		addend = join(addend, terms.shift[i],
-			func(a, x int64) int64 { return a + x })
+		addend = join(addend, terms.shift[i], plus)
 		x := p.OpI(hw.MulI, k, vec(m))
 		k++
 		if sum < 0 {

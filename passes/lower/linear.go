@@ -7,7 +7,6 @@ import (
 	"quern/ir"
 	"quern/ir/hw"
 	"quern/ir/op"
-	"quern/ir/tensor"
 )
 
 // Linear functions with constants that are reals, which stand between two quantized values after pass streamline: each element is multiplied
@@ -19,7 +18,7 @@ func batchNormRule(l *lowerer, n *ir.Node) error {
 	var p [4][]float64 // scale, bias, mean, variance
 	for i := range p {
 		var err error
-		if p[i], err = l.channels(n, n.In[i+1]); err != nil {
+		if p[i], err = channels(n, n.In[i+1]); err != nil {
 			return err
 		}
 	}
@@ -72,13 +71,13 @@ func scaling(n *ir.Node, o *op.Conv) bool {
 }
 
 func (l *lowerer) scalingConv(n *ir.Node) error {
-	mul, err := l.channels(n, n.In[1])
+	mul, err := channels(n, n.In[1])
 	if err != nil {
 		return err
 	}
 	add := []float64{0}
 	if len(n.In) > 2 && n.In[2] != nil {
-		if add, err = l.channels(n, n.In[2]); err != nil {
+		if add, err = channels(n, n.In[2]); err != nil {
 			return err
 		}
 	}
@@ -86,14 +85,16 @@ func (l *lowerer) scalingConv(n *ir.Node) error {
 }
 
 // channels are the reals of a constant with one number for each channel, as a list for the elements of the result.
-func (l *lowerer) channels(n *ir.Node, v *ir.Value) ([]float64, error) {
-	shape := slices.Repeat([]int{1}, len(n.Out[0].Type.Shape)-1)
-	shape[0] = v.Const.Len()
+func channels(n *ir.Node, v *ir.Value) ([]float64, error) {
 	t := v.Const
 	if v.Type.IsQuant() {
 		t = v.Type.Quant.Reals(t)
 	}
-	return l.reals(n, &ir.Value{Name: v.Name, Type: ir.T(tensor.F32, shape...), Const: t.Reshape(shape...)})
+	f := make([]float64, t.Len())
+	for i := range f {
+		f[i] = t.Float(i)
+	}
+	return alongAxis(n, v.Name, 1, f)
 }
 
 // linear is mul*x + add, one number or one for each element of the result: (x*M + A) >> T. A factor that cannot move a result by more than

@@ -7,7 +7,6 @@ import (
 	"quern/ir"
 	"quern/ir/hw"
 	"quern/ir/op"
-	"quern/ir/tensor"
 )
 
 // terms are the operands of a sum on the grid of its result: operand i is (x*m[i] + shift[i]) / 2^t in steps of the result. Lists have one
@@ -25,24 +24,19 @@ const exact = 6
 func (l *lowerer) terms(n *ir.Node, q *ir.Quant) (*terms, error) {
 	so, _ := q.At(0)
 	ratio := make([][]float64, len(n.In))
-	zero := make([][]float64, len(n.In))
+	offset := make([][]float64, len(n.In))
 	width, most, fine := 1, 0.0, 0
 	for i, v := range n.In {
-		r, err := l.operandScale(n, v)
+		scale, o, err := l.summand(n, v)
 		if err != nil {
 			return nil, err
 		}
 		if v.Type.IsQuant() {
-			_, z := v.Type.Quant.At(0)
-			zero[i] = []float64{float64(-z)}
 			width = max(width, hw.Interval{Lo: v.Type.Quant.Min, Hi: v.Type.Quant.Max}.Bits())
 		} else {
-			if zero[i], err = l.accParts(n, v); err != nil {
-				return nil, err
-			}
 			fine = max(fine, l.bufs[v].Range.Bits()+exact)
 		}
-		ratio[i] = join(r, []float64{so}, func(s, so float64) float64 { return s / so })
+		ratio[i], offset[i] = join(scale, []float64{so}, func(s, so float64) float64 { return s / so }), o
 		most = max(most, slices.Max(ratio[i]))
 	}
 	bits, err := l.multiplierBits(q, width+1+len(n.In))
@@ -67,9 +61,9 @@ func (l *lowerer) terms(n *ir.Node, q *ir.Quant) (*terms, error) {
 		for k := range m {
 			m[k] >>= common
 		}
-		shift := make([]int64, max(len(zero[i]), len(m)))
+		shift := make([]int64, max(len(offset[i]), len(m)))
 		for k := range shift {
-			shift[k] = int64(math.RoundToEven(zero[i][k%len(zero[i])] * float64(m[k%len(m)])))
+			shift[k] = int64(math.RoundToEven(offset[i][k%len(offset[i])] * float64(m[k%len(m)])))
 		}
 		r.shift = append(r.shift, shift)
 	}
@@ -77,22 +71,22 @@ func (l *lowerer) terms(n *ir.Node, q *ir.Quant) (*terms, error) {
 	return r, nil
 }
 
-// operandScale are the scales of an operand of a sum: one, or of accumulators one for each element of the result.
-func (l *lowerer) operandScale(n *ir.Node, v *ir.Value) ([]float64, error) {
+// summand is an operand x of a sum as (x + offset) * scale, with lists as those of terms: a quantized value, or what a layer left in its
+// accumulators, whose biases may lack a part of a step.
+func (l *lowerer) summand(n *ir.Node, v *ir.Value) (scale, offset []float64, err error) {
 	if !l.accumulates(n, v) {
-		s, _, err := inQuant(v)
-		return []float64{s}, err
+		s, z, err := inQuant(v)
+		return []float64{s}, []float64{float64(-z)}, err
 	}
-	return ofChannels(n, v, accQuant(v.Def).Scale)
-}
-
-// accParts is what the biases in accumulators lack, in their steps.
-func (l *lowerer) accParts(n *ir.Node, v *ir.Value) ([]float64, error) {
+	if scale, err = alongAxis(n, v.Name, 1, accQuant(v.Def).Scale); err != nil {
+		return nil, nil, err
+	}
 	part := l.parts[v]
 	if part == nil {
-		return []float64{0}, nil
+		part = []float64{0}
 	}
-	return ofChannels(n, v, part)
+	offset, err = alongAxis(n, v.Name, 1, part)
+	return scale, offset, err
 }
 
 // accumulates reports whether an operand of the result's shape is what a layer left in its accumulators.
@@ -101,11 +95,4 @@ func (l *lowerer) accumulates(n *ir.Node, v *ir.Value) bool {
 		return false
 	}
 	return op.Of(v.Def.Op).Class == op.MAC && v.Def.In[1].Type.IsQuant()
-}
-
-// ofChannels are numbers of the channels of v as a list for the elements of the result.
-func ofChannels(n *ir.Node, v *ir.Value, x []float64) ([]float64, error) {
-	shape := slices.Repeat([]int{1}, len(v.Type.Shape)-1)
-	shape[0] = len(x)
-	return inOrder(n, &ir.Value{Name: v.Name, Type: ir.T(tensor.F32, shape...)}, x)
 }

@@ -51,9 +51,7 @@ func multiThresholdRule(l *lowerer, n *ir.Node) error {
 		for c := range v {
 			v[c] = f(c)
 		}
-		shape := slices.Repeat([]int{1}, len(x.Type.Shape))
-		shape[axis] = len(v)
-		v, err := inOrder(n, &ir.Value{Name: t.Name, Type: ir.T(tensor.I64, shape...)}, v)
+		v, err := alongAxis(n, t.Name, axis, v)
 		return vec(v), err
 	}
 	result := make([]int64, len(ths[0])+1)
