@@ -86,6 +86,7 @@ const (
 	kTo16ColumnAVX2
 	kWidenAVX2
 	kTurnAVX2
+	kTableVBMI
 )
 
 func (k kernel) call(a unsafe.Pointer) {
@@ -250,6 +251,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		widenAVX2(a)
 	case kTurnAVX2:
 		turnAVX2(a)
+	case kTableVBMI:
+		tableVBMI(a)
 	default:
 		panic("kernels: no such native function")
 	}
@@ -494,3 +497,6 @@ func widenAVX2(a unsafe.Pointer)
 
 //go:noescape
 func turnAVX2(a unsafe.Pointer)
+
+//go:noescape
+func tableVBMI(a unsafe.Pointer)

@@ -48,6 +48,14 @@ func requantKernel(l Level, bytes int) kernel {
 	return kRequantU8AVX512
 }
 
+// tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.
+func tableKernel(l Level) kernel {
+	if l == AVX512 && cpu.X86.HasAVX512VBMI {
+		return kTableVBMI
+	}
+	return 0
+}
+
 // turnKernel transposes, for every level that has columns.
 const turnKernel = kTurnAVX2
 

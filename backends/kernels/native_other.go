@@ -12,6 +12,8 @@ func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code fo
 
 func requantKernel(Level, int) kernel { panic("kernels: no native code for this CPU") }
 
+func tableKernel(Level) kernel { return 0 }
+
 const turnKernel kernel = 0
 
 func columnsOf(Level) *columnKernels { return nil }

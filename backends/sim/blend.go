@@ -15,8 +15,7 @@ type blended struct {
 	id    [2]int
 	out   *layout
 	blend *kernels.Blend
-	rows  int // runs
-	width int // pixels of a run
+	lines
 }
 
 // affine is a value of a scalar program as a sum of its inputs.
@@ -94,29 +93,14 @@ func abs(v affine) int64 { return max(v.a, -v.a) | max(v.b, -v.b) | max(v.k, -v.
 
 // shape finds the runs, and whether there is code for the types.
 func (r *blended) shape(m *Machine) bool {
-	r.rows, r.width = 1, r.out.h*r.out.w
 	for _, l := range []*layout{r.in[0], r.in[1], r.out} {
 		if l.kind == i64 || l.kind == u8 && m.level == kernels.AVX2 {
 			return false
 		}
-		if !l.dense() {
-			r.rows, r.width = l.h, l.w
-		}
 	}
-	for _, l := range []*layout{r.in[0], r.in[1], r.out} {
-		if !l.dense() && (l.h != r.rows || l.w != r.width) {
-			return false
-		}
-	}
-	return true
-}
-
-// from is the place of the first pixel of a run.
-func (r *blended) from(l *layout, row int) int {
-	if l.dense() {
-		return l.at(0, 0) + row*r.width*l.c
-	}
-	return l.at(row, 0)
+	var ok bool
+	r.lines, ok = newLines(r.in[0], r.in[1], r.out)
+	return ok
 }
 
 func (r *blended) run(s *State) {

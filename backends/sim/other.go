@@ -15,9 +15,20 @@ type goMap struct {
 }
 
 func (m *Machine) prepareMap(k *hw.Kernel, e *epilogue) runner {
-	if r := m.prepareBlend(k); r != nil {
+	r := m.prepareTable(k, false)
+	if r == nil {
+		r = m.prepareBlend(k)
+	}
+	if r == nil {
+		r = m.prepareTable(k, true)
+	}
+	if r != nil {
 		return r
 	}
+	return m.prepareColumns(k, e)
+}
+
+func (m *Machine) prepareColumns(k *hw.Kernel, e *epilogue) runner {
 	c := k.Out.Channels()
 	r := &goMap{k: k, out: &m.layouts[k.Out.ID], epi: e, chunk: min(max(1, cached/2/c), k.Out.Len()/c)}
 	for _, b := range k.In {

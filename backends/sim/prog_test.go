@@ -90,7 +90,7 @@ func randomMap(r *rand.Rand) *hw.Program {
 // TestMap compares scalar programs by every level of this CPU with their definition, and sees that steps are fused and not fused.
 func TestMap(t *testing.T) {
 	for _, level := range kernels.Levels() {
-		fused, blends, prims := 0, 0, map[hw.Prim]int{}
+		fused, blends, tables, prims := 0, 0, 0, map[hw.Prim]int{}
 		for seed := range uint64(1500) {
 			r := rand.New(rand.NewPCG(seed, 11))
 			p := randomMap(r)
@@ -99,10 +99,13 @@ func TestMap(t *testing.T) {
 			if err != nil {
 				t.Fatalf("seed %d: %v\n%v", seed, err, p)
 			}
-			if r, ok := m.steps[0].(*goMap); ok {
+			switch r := m.steps[0].(type) {
+			case *goMap:
 				fused += len(k.Prog.Code) - len(r.epi.steps)
-			} else {
+			case *blended:
 				blends++
+			default:
+				tables++
 			}
 			for i := range k.Prog.Code {
 				prims[k.Prog.Code[i].Prim]++
@@ -129,8 +132,8 @@ func TestMap(t *testing.T) {
 				}
 			}
 		}
-		if fused < 100 || blends < 100 && level != kernels.Generic {
-			t.Errorf("%v: %d fused steps and %d blended programs, want more", level, fused, blends)
+		if fused < 100 || tables < 10 || blends < 100 && level != kernels.Generic {
+			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, want more", level, fused, tables, blends)
 		}
 		for prim := range hw.Prims {
 			if prims[hw.Prim(prim)] < 20 {

@@ -80,6 +80,7 @@ func generate() (map[string][]byte, error) {
 		l.widen()
 	}
 	a.turn()
+	a.table()
 	f, err := a.Result()
 	if err != nil {
 		return nil, err
