@@ -47,6 +47,7 @@ type columnKernels struct {
 	blend                                     [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                              poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                       kernel
+	rows                                      [2]kernel // by bytes of an element, less 1
 }
 
 // poolKernels are those over windows of one type of elements.

@@ -87,6 +87,8 @@ const (
 	kWidenAVX2
 	kTurnAVX2
 	kTableVBMI
+	kRows8AVX512
+	kRows16AVX512
 )
 
 func (k kernel) call(a unsafe.Pointer) {
@@ -253,6 +255,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		turnAVX2(a)
 	case kTableVBMI:
 		tableVBMI(a)
+	case kRows8AVX512:
+		rows8AVX512(a)
+	case kRows16AVX512:
+		rows16AVX512(a)
 	default:
 		panic("kernels: no such native function")
 	}
@@ -500,3 +506,9 @@ func turnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tableVBMI(a unsafe.Pointer)
+
+//go:noescape
+func rows8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func rows16AVX512(a unsafe.Pointer)

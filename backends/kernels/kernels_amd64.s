@@ -4142,3 +4142,89 @@ test:
 done:
 	VZEROUPPER
 	RET
+
+// func rows8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·rows8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         32(AX), DX
+	MOVQ         24(AX), BX
+	KMOVQ        BX, K1
+	MOVQ         40(AX), R11
+	MOVQ         48(AX), R12
+	MOVQ         16(AX), R13
+	VPBROADCASTB 56(AX), Z0
+
+row:
+	MOVQ SI, R8
+	MOVQ DI, R9
+	MOVQ R13, R10
+	JMP  test
+
+next:
+	VPADDB    (R8), Z0, Z1
+	VMOVDQU32 Z1, (R9)
+	ADDQ      $+64, R8
+	ADDQ      $+64, R9
+
+test:
+	DECQ       R10
+	JGE        next
+	TESTQ      BX, BX
+	JEQ        done
+	VMOVDQU8.Z (R8), K1, Z1
+	VPADDB     Z1, Z0, Z1
+	VMOVDQU8   Z1, K1, (R9)
+
+done:
+	ADDQ R11, SI
+	ADDQ R12, DI
+	DECQ DX
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func rows16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·rows16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         32(AX), DX
+	MOVQ         24(AX), BX
+	KMOVQ        BX, K1
+	MOVQ         40(AX), R11
+	MOVQ         48(AX), R12
+	MOVQ         16(AX), R13
+	VPBROADCASTW 56(AX), Z0
+
+row:
+	MOVQ SI, R8
+	MOVQ DI, R9
+	MOVQ R13, R10
+	JMP  test
+
+next:
+	VPADDW    (R8), Z0, Z1
+	VMOVDQU32 Z1, (R9)
+	ADDQ      $+64, R8
+	ADDQ      $+64, R9
+
+test:
+	DECQ        R10
+	JGE         next
+	TESTQ       BX, BX
+	JEQ         done
+	VMOVDQU16.Z (R8), K1, Z1
+	VPADDW      Z1, Z0, Z1
+	VMOVDQU16   Z1, K1, (R9)
+
+done:
+	ADDQ R11, SI
+	ADDQ R12, DI
+	DECQ DX
+	JNE  row
+	VZEROUPPER
+	RET

@@ -79,6 +79,7 @@ var columns512 = columnKernels{
 		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
 	},
 	line: kLineAVX512, relu: kReluFloatsAVX512, addFloats: kAddFloatsAVX512, float1: kFloat8x1AVX512, float2: kFloat8x2AVX512,
+	rows:  [2]kernel{kRows8AVX512, kRows16AVX512},
 	bytes: poolKernels{kMax8AVX512, kSum8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kSum16AVX512, kDeep16AVX512},
 }
 

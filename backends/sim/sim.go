@@ -29,7 +29,6 @@ type Machine struct {
 	row     int      // longest row that a scalar program works on
 	cols    int      // most columns of a scalar program
 	acc     int      // most accumulators of native code
-	wide    []int    // by buffer ID: elements of those that Moves convert
 }
 
 // runner is one kernel made ready.
@@ -93,7 +92,6 @@ type State struct {
 	row    []int64   // accumulators of a scalar program
 	cols   [][]int64 // scratch columns of scalar programs
 	acc    []int32   // accumulators of native code
-	wide   [][]int64 // by buffer ID
 	in     [][]int64
 	in32   []int32 // scratch of native inputs
 	out    [][]int64
@@ -115,9 +113,6 @@ func (m *Machine) NewState() *State {
 	}
 	for range m.cols {
 		s.cols = append(s.cols, kernels.MakeColumn(m.row))
-	}
-	for _, n := range m.wide {
-		s.wide = append(s.wide, make([]int64, n))
 	}
 	for _, b := range m.p.Inputs {
 		s.in = append(s.in, make([]int64, b.Len()))

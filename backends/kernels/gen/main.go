@@ -81,6 +81,8 @@ func generate() (map[string][]byte, error) {
 	}
 	a.turn()
 	a.table()
+	a.rows(1)
+	a.rows(2)
 	f, err := a.Result()
 	if err != nil {
 		return nil, err
