@@ -26,12 +26,10 @@ const (
 
 // colArgs is what the kernels of gen/column.go take.
 type colArgs struct {
-	dst, a, b    unsafe.Pointer
-	span         int
-	count        int
-	add, lo, hi  int64
-	parts, extra int
-	stride       int
+	dst, a, b   unsafe.Pointer
+	span        int
+	count       int
+	add, lo, hi int64
 }
 
 // columnKernels are the native functions of a level, whose registers have so many numbers of 64 bits.
@@ -47,6 +45,7 @@ type columnKernels struct {
 	blend                                     [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                              poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                       kernel
+	finish16, high                            kernel
 	rows                                      [2]kernel // by bytes of an element, less 1
 }
 

@@ -62,6 +62,8 @@ const (
 	kTo8ColumnAVX512
 	kTo16ColumnAVX512
 	kWidenAVX512
+	kFinish16AVX512
+	kHighAVX512
 	kScale16AVX2
 	kMax16AVX2
 	kSum16AVX2
@@ -85,6 +87,7 @@ const (
 	kFrom32ColumnAVX2
 	kTo16ColumnAVX2
 	kWidenAVX2
+	kFinish16AVX2
 	kTurnAVX2
 	kTableVBMI
 	kRows8AVX512
@@ -205,6 +208,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		to16ColumnAVX512(a)
 	case kWidenAVX512:
 		widenAVX512(a)
+	case kFinish16AVX512:
+		finish16AVX512(a)
+	case kHighAVX512:
+		highAVX512(a)
 	case kScale16AVX2:
 		scale16AVX2(a)
 	case kMax16AVX2:
@@ -251,6 +258,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		to16ColumnAVX2(a)
 	case kWidenAVX2:
 		widenAVX2(a)
+	case kFinish16AVX2:
+		finish16AVX2(a)
 	case kTurnAVX2:
 		turnAVX2(a)
 	case kTableVBMI:
@@ -433,6 +442,12 @@ func to16ColumnAVX512(a unsafe.Pointer)
 func widenAVX512(a unsafe.Pointer)
 
 //go:noescape
+func finish16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func highAVX512(a unsafe.Pointer)
+
+//go:noescape
 func scale16AVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -500,6 +515,9 @@ func to16ColumnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func widenAVX2(a unsafe.Pointer)
+
+//go:noescape
+func finish16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func turnAVX2(a unsafe.Pointer)

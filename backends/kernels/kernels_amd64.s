@@ -3007,43 +3007,236 @@ next:
 	RET
 
 // func widenAVX512(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX2, AVX512F
 TEXT ·widenAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ 8(AX), SI
-	MOVQ (AX), DI
-	MOVQ 16(AX), BX
-	MOVQ 32(AX), DX
+	MOVQ (AX), SI
+	MOVQ 16(AX), DI
+	MOVQ 8(AX), BX
+	MOVQ 48(AX), DX
+	MOVQ 96(AX), R9
 
 next:
 	VMOVDQU32 (BX), Z10
 	MOVQ      SI, CX
-	MOVQ      64(AX), R8
+	MOVQ      80(AX), R8
 
-part:
-	VPMOVSXDQ (CX), Z11
+pair:
+	VMOVDQU   (CX), Y0
+	TESTQ     R9, R9
+	JEQ       alone
+	VMOVDQU   (CX)(R9*1), Y1
+	VMOVDQU   128(BX), Y2
+	VPSLLVD   Y2, Y1, Y2
+	VPSUBD    Y2, Y0, Y0
+	VPMOVSXDQ Y1, Z11
+	VPSLLVQ   64(BX), Z11, Z11
 	VPADDQ    Z11, Z10, Z10
-	ADDQ      80(AX), CX
-	DECQ      R8
-	JNE       part
-	MOVQ      72(AX), R8
-	JMP       test
 
-shifted:
-	VPMOVSXDQ (CX), Z11
-	VPSLLQ    $0x08, Z11, Z11
+alone:
+	VPMOVSXDQ Y0, Z11
 	VPADDQ    Z11, Z10, Z10
-	ADDQ      80(AX), CX
-
-test:
+	ADDQ      88(AX), CX
 	DECQ      R8
-	JGE       shifted
+	JNE       pair
 	VMOVDQU32 Z10, (DI)
 	ADDQ      $0x20, SI
 	ADDQ      $+64, DI
-	ADDQ      $+64, BX
+	ADDQ      $+160, BX
 	DECQ      DX
 	JNE       next
+	VZEROUPPER
+	RET
+
+// func finish16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·finish16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 104(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 120(AX)
+	VPBROADCASTD 64(AX), Z5
+	VPBROADCASTD 72(AX), Z6
+	MOVQ         96(AX), R10
+	VPTERNLOGD   $0xff, Z7, Z7, Z7
+	VPADDQ       Z7, Z7, Z7
+	MOVL         $0x0000aaaa, CX
+	KMOVW        CX, K1
+	MOVQ         56(AX), CX
+	MOVL         $0x00000001, R11
+	SHLL         CL, R11
+	DECL         R11
+	KMOVW        R11, K2
+	CMPQ         48(AX), $0x00
+	JEQ          last
+
+block:
+	MOVQ      112(AX), BX
+	VMOVDQU32 (BX), Z12
+	VMOVDQU32 64(BX), Z13
+	VMOVDQU32 128(BX), Z14
+	VMOVDQU32 192(BX), Z15
+	VMOVDQU32 256(BX), Z16
+	VMOVDQU32 320(BX), Z17
+	VMOVDQU32 384(BX), Z18
+	VMOVDQU32 448(BX), Z19
+	VMOVDQU32 512(BX), Z20
+	VMOVDQU32 576(BX), Z21
+	VMOVDQU32 640(BX), Z22
+	VPSRLQ    $0x20, Z12, Z9
+	MOVQ      104(AX), SI
+	MOVQ      120(AX), DI
+	MOVQ      24(AX), DX
+
+wholePixel:
+	MOVQ      SI, R8
+	MOVQ      80(AX), R9
+	VMOVDQA64 Z17, Z3
+	VMOVDQA64 Z18, Z4
+
+wholePair:
+	VMOVDQU32 (R8), Z0
+	TESTQ     R10, R10
+	JEQ       wholeAlone
+	VMOVDQU32 (R8)(R10*1), Z1
+	VPSLLVD   Z13, Z1, Z2
+	VPSUBD    Z2, Z0, Z0
+	VPMULDQ   Z12, Z1, Z2
+	VPSLLVQ   Z15, Z2, Z2
+	VPADDQ    Z2, Z3, Z3
+	VPSRLQ    $0x20, Z1, Z1
+	VPMULDQ   Z9, Z1, Z2
+	VPSLLVQ   Z16, Z2, Z2
+	VPADDQ    Z2, Z4, Z4
+
+wholeAlone:
+	VPMULDQ   Z12, Z0, Z2
+	VPADDQ    Z2, Z3, Z3
+	VPSRLQ    $0x20, Z0, Z0
+	VPMULDQ   Z9, Z0, Z2
+	VPADDQ    Z2, Z4, Z4
+	ADDQ      88(AX), R8
+	DECQ      R9
+	JNE       wholePair
+	VPTESTNMQ Z19, Z3, K3
+	VPSRLVQ   Z21, Z3, Z3
+	VPANDQ    Z7, Z3, K3, Z3
+	VPTESTNMQ Z20, Z4, K3
+	VPSRLVQ   Z22, Z4, Z4
+	VPANDQ    Z7, Z4, K3, Z4
+	VMOVSLDUP Z4, K1, Z3
+	VPADDD    Z14, Z3, Z3
+	VPMAXSD   Z5, Z3, Z3
+	VPMINSD   Z6, Z3, Z0
+	VPMOVDW   Z0, Y0
+	VMOVDQU   Y0, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       wholePixel
+	ADDQ      $+704, 112(AX)
+	ADDQ      $0x40, 104(AX)
+	ADDQ      $0x20, 120(AX)
+	DECQ      48(AX)
+	JNE       block
+
+last:
+	CMPQ      56(AX), $0x00
+	JEQ       done
+	MOVQ      112(AX), BX
+	VMOVDQU32 (BX), Z12
+	VMOVDQU32 64(BX), Z13
+	VMOVDQU32 128(BX), Z14
+	VMOVDQU32 192(BX), Z15
+	VMOVDQU32 256(BX), Z16
+	VMOVDQU32 320(BX), Z17
+	VMOVDQU32 384(BX), Z18
+	VMOVDQU32 448(BX), Z19
+	VMOVDQU32 512(BX), Z20
+	VMOVDQU32 576(BX), Z21
+	VMOVDQU32 640(BX), Z22
+	VPSRLQ    $0x20, Z12, Z9
+	MOVQ      104(AX), SI
+	MOVQ      120(AX), DI
+	MOVQ      24(AX), DX
+
+tailPixel:
+	MOVQ      SI, R8
+	MOVQ      80(AX), R9
+	VMOVDQA64 Z17, Z3
+	VMOVDQA64 Z18, Z4
+
+tailPair:
+	VMOVDQU32 (R8), Z0
+	TESTQ     R10, R10
+	JEQ       tailAlone
+	VMOVDQU32 (R8)(R10*1), Z1
+	VPSLLVD   Z13, Z1, Z2
+	VPSUBD    Z2, Z0, Z0
+	VPMULDQ   Z12, Z1, Z2
+	VPSLLVQ   Z15, Z2, Z2
+	VPADDQ    Z2, Z3, Z3
+	VPSRLQ    $0x20, Z1, Z1
+	VPMULDQ   Z9, Z1, Z2
+	VPSLLVQ   Z16, Z2, Z2
+	VPADDQ    Z2, Z4, Z4
+
+tailAlone:
+	VPMULDQ   Z12, Z0, Z2
+	VPADDQ    Z2, Z3, Z3
+	VPSRLQ    $0x20, Z0, Z0
+	VPMULDQ   Z9, Z0, Z2
+	VPADDQ    Z2, Z4, Z4
+	ADDQ      88(AX), R8
+	DECQ      R9
+	JNE       tailPair
+	VPTESTNMQ Z19, Z3, K3
+	VPSRLVQ   Z21, Z3, Z3
+	VPANDQ    Z7, Z3, K3, Z3
+	VPTESTNMQ Z20, Z4, K3
+	VPSRLVQ   Z22, Z4, Z4
+	VPANDQ    Z7, Z4, K3, Z4
+	VMOVSLDUP Z4, K1, Z3
+	VPADDD    Z14, Z3, Z3
+	VPMAXSD   Z5, Z3, Z3
+	VPMINSD   Z6, Z3, Z0
+	VPMOVDW   Z0, Y0
+	VMOVDQU16 Y0, K2, (DI)
+	ADDQ      32(AX), SI
+	ADDQ      40(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func highAVX512(a *byte)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
+TEXT ·highAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         16(AX), DI
+	MOVQ         48(AX), DX
+	MOVL         $0x80808080, CX
+	VPBROADCASTD CX, Y2
+
+next:
+	VPSRLW  $0x08, (SI), Z0
+	VPMOVWB Z0, Y0
+	VPXOR   Y2, Y0, Y0
+	VMOVDQU Y0, (DI)
+	VPSRLW  $0x08, 64(SI), Z1
+	VPMOVWB Z1, Y1
+	VPXOR   Y2, Y1, Y1
+	VMOVDQU Y1, 32(DI)
+	ADDQ    $+128, SI
+	ADDQ    $0x40, DI
+	DECQ    DX
+	JNE     next
 	VZEROUPPER
 	RET
 
@@ -3977,40 +4170,201 @@ next:
 // Requires: AVX, AVX2
 TEXT ·widenAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ 8(AX), SI
-	MOVQ (AX), DI
-	MOVQ 16(AX), BX
-	MOVQ 32(AX), DX
+	MOVQ (AX), SI
+	MOVQ 16(AX), DI
+	MOVQ 8(AX), BX
+	MOVQ 48(AX), DX
+	MOVQ 96(AX), R9
 
 next:
 	VMOVDQU (BX), Y10
 	MOVQ    SI, CX
-	MOVQ    64(AX), R8
+	MOVQ    80(AX), R8
 
-part:
-	VPMOVSXDQ (CX), Y11
+pair:
+	VMOVDQU   (CX), X0
+	TESTQ     R9, R9
+	JEQ       alone
+	VMOVDQU   (CX)(R9*1), X1
+	VMOVDQU   64(BX), X2
+	VPSLLVD   X2, X1, X2
+	VPSUBD    X2, X0, X0
+	VPMOVSXDQ X1, Y11
+	VPSLLVQ   32(BX), Y11, Y11
 	VPADDQ    Y11, Y10, Y10
-	ADDQ      80(AX), CX
+
+alone:
+	VPMOVSXDQ X0, Y11
+	VPADDQ    Y11, Y10, Y10
+	ADDQ      88(AX), CX
 	DECQ      R8
-	JNE       part
-	MOVQ      72(AX), R8
-	JMP       test
+	JNE       pair
+	VMOVDQU   Y10, (DI)
+	ADDQ      $0x10, SI
+	ADDQ      $+32, DI
+	ADDQ      $+80, BX
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
 
-shifted:
-	VPMOVSXDQ (CX), Y11
-	VPSLLQ    $0x08, Y11, Y11
-	VPADDQ    Y11, Y10, Y10
-	ADDQ      80(AX), CX
+// func finish16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·finish16AVX2(SB), NOSPLIT, $16-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 104(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 120(AX)
+	VPBROADCASTD 64(AX), Y5
+	VPBROADCASTD 72(AX), Y6
+	MOVQ         96(AX), R10
+	VPCMPEQD     Y7, Y7, Y7
+	VPSRLQ       $0x3f, Y7, Y7
+	VPXOR        Y8, Y8, Y8
+	CMPQ         48(AX), $0x00
+	JEQ          last
 
-test:
-	DECQ    R8
-	JGE     shifted
-	VMOVDQU Y10, (DI)
-	ADDQ    $0x10, SI
-	ADDQ    $+32, DI
-	ADDQ    $+32, BX
-	DECQ    DX
-	JNE     next
+block:
+	MOVQ    112(AX), BX
+	VMOVDQU (BX), Y9
+	VPSRLQ  $0x20, Y9, Y9
+	MOVQ    104(AX), SI
+	MOVQ    120(AX), DI
+	MOVQ    24(AX), DX
+
+wholePixel:
+	MOVQ    SI, R8
+	MOVQ    80(AX), R9
+	VMOVDQU 160(BX), Y3
+	VMOVDQU 192(BX), Y4
+
+wholePair:
+	VMOVDQU (R8), Y0
+	TESTQ   R10, R10
+	JEQ     wholeAlone
+	VMOVDQU (R8)(R10*1), Y1
+	VPSLLVD 32(BX), Y1, Y2
+	VPSUBD  Y2, Y0, Y0
+	VPMULDQ (BX), Y1, Y2
+	VPSLLVQ 96(BX), Y2, Y2
+	VPADDQ  Y2, Y3, Y3
+	VPSRLQ  $0x20, Y1, Y1
+	VPMULDQ Y9, Y1, Y2
+	VPSLLVQ 128(BX), Y2, Y2
+	VPADDQ  Y2, Y4, Y4
+
+wholeAlone:
+	VPMULDQ      (BX), Y0, Y2
+	VPADDQ       Y2, Y3, Y3
+	VPSRLQ       $0x20, Y0, Y0
+	VPMULDQ      Y9, Y0, Y2
+	VPADDQ       Y2, Y4, Y4
+	ADDQ         88(AX), R8
+	DECQ         R9
+	JNE          wholePair
+	VPAND        224(BX), Y3, Y2
+	VPCMPEQQ     Y8, Y2, Y2
+	VPAND        Y7, Y2, Y2
+	VPSRLVQ      288(BX), Y3, Y3
+	VPANDN       Y3, Y2, Y3
+	VPAND        256(BX), Y4, Y2
+	VPCMPEQQ     Y8, Y2, Y2
+	VPAND        Y7, Y2, Y2
+	VPSRLVQ      320(BX), Y4, Y4
+	VPANDN       Y4, Y2, Y4
+	VPSLLQ       $0x20, Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y3, Y3
+	VPADDD       64(BX), Y3, Y3
+	VPMAXSD      Y5, Y3, Y3
+	VPMINSD      Y6, Y3, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	VMOVDQU      X0, (DI)
+	ADDQ         32(AX), SI
+	ADDQ         40(AX), DI
+	DECQ         DX
+	JNE          wholePixel
+	ADDQ         $+352, 112(AX)
+	ADDQ         $0x20, 104(AX)
+	ADDQ         $0x10, 120(AX)
+	DECQ         48(AX)
+	JNE          block
+
+last:
+	CMPQ    56(AX), $0x00
+	JEQ     done
+	MOVQ    112(AX), BX
+	VMOVDQU (BX), Y9
+	VPSRLQ  $0x20, Y9, Y9
+	MOVQ    104(AX), SI
+	MOVQ    120(AX), DI
+	MOVQ    24(AX), DX
+
+tailPixel:
+	MOVQ    SI, R8
+	MOVQ    80(AX), R9
+	VMOVDQU 160(BX), Y3
+	VMOVDQU 192(BX), Y4
+
+tailPair:
+	VMOVDQU (R8), Y0
+	TESTQ   R10, R10
+	JEQ     tailAlone
+	VMOVDQU (R8)(R10*1), Y1
+	VPSLLVD 32(BX), Y1, Y2
+	VPSUBD  Y2, Y0, Y0
+	VPMULDQ (BX), Y1, Y2
+	VPSLLVQ 96(BX), Y2, Y2
+	VPADDQ  Y2, Y3, Y3
+	VPSRLQ  $0x20, Y1, Y1
+	VPMULDQ Y9, Y1, Y2
+	VPSLLVQ 128(BX), Y2, Y2
+	VPADDQ  Y2, Y4, Y4
+
+tailAlone:
+	VPMULDQ      (BX), Y0, Y2
+	VPADDQ       Y2, Y3, Y3
+	VPSRLQ       $0x20, Y0, Y0
+	VPMULDQ      Y9, Y0, Y2
+	VPADDQ       Y2, Y4, Y4
+	ADDQ         88(AX), R8
+	DECQ         R9
+	JNE          tailPair
+	VPAND        224(BX), Y3, Y2
+	VPCMPEQQ     Y8, Y2, Y2
+	VPAND        Y7, Y2, Y2
+	VPSRLVQ      288(BX), Y3, Y3
+	VPANDN       Y3, Y2, Y3
+	VPAND        256(BX), Y4, Y2
+	VPCMPEQQ     Y8, Y2, Y2
+	VPAND        Y7, Y2, Y2
+	VPSRLVQ      320(BX), Y4, Y4
+	VPANDN       Y4, Y2, Y4
+	VPSLLQ       $0x20, Y4, Y4
+	VPBLENDD     $0xaa, Y4, Y3, Y3
+	VPADDD       64(BX), Y3, Y3
+	VPMAXSD      Y5, Y3, Y3
+	VPMINSD      Y6, Y3, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	VMOVDQU      X0, (SP)
+	XORQ         CX, CX
+
+word:
+	MOVW (SP)(CX*2), R11
+	MOVW R11, (DI)(CX*2)
+	INCQ CX
+	CMPQ CX, 56(AX)
+	JLT  word
+	ADDQ 32(AX), SI
+	ADDQ 40(AX), DI
+	DECQ DX
+	JNE  tailPixel
+
+done:
 	VZEROUPPER
 	RET
 

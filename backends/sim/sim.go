@@ -29,6 +29,7 @@ type Machine struct {
 	row     int      // longest row that a scalar program works on
 	cols    int      // most columns of a scalar program
 	acc     int      // most accumulators of native code
+	high    int      // most elements of which high bytes are apart
 }
 
 // runner is one kernel made ready.
@@ -92,6 +93,7 @@ type State struct {
 	row    []int64   // accumulators of a scalar program
 	cols   [][]int64 // scratch columns of scalar programs
 	acc    []int32   // accumulators of native code
+	high   []uint8   // high bytes of an image
 	in     [][]int64
 	in32   []int32 // scratch of native inputs
 	out    [][]int64
@@ -100,7 +102,7 @@ type State struct {
 
 // NewState allocates all memory that runs need.
 func (m *Machine) NewState() *State {
-	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc)}
+	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc), high: make([]uint8, m.high+kernels.Slack)}
 	for i := range m.layouts {
 		l, pad := &m.layouts[i], m.pads[i]
 		if !l.holds(pad) {

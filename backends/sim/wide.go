@@ -12,7 +12,9 @@ type wide struct {
 	out   *layout
 	epi   *epilogue
 	conv  *kernels.Wide
-	chunk int // pixels
+	to16  *kernels.WideRequant // the whole epilogue, or nil
+	chunk int                  // pixels
+	acc   int                  // accumulators of a chunk
 }
 
 func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
@@ -32,21 +34,37 @@ func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner 
 		panic(err) // prepareDot has chosen wrongly
 	}
 	r := &wide{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, conv: c}
+	if e.fast != nil && r.out.kind == i16 {
+		r.to16 = c.Requant(e.fast, func(c int) int64 { return d.Acc[c].Lo }, func(c int) int64 { return d.Acc[c].Hi }, r.out.zero)
+	}
 	tile := c.Tile()
-	r.chunk = min(max(cached/4/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	m.acc = max(m.acc, r.chunk*c.Width()*c.Parts())
+	r.chunk = min(max(cached/c.Parts()/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
+	r.acc = r.chunk * c.Width() * c.Parts()
+	m.acc = max(m.acc, r.acc)
 	m.row = max(m.row, r.chunk*d.OC+c.Width())
+	if c.High() {
+		m.high = max(m.high, im.layout.rows*im.layout.width*im.layout.c)
+	}
 	return r
 }
 
 func (r *wide) run(s *State) {
 	d := r.k.Dot
 	x := r.im.cells(s).i16
+	if r.conv.High() {
+		kernels.HighBytes(s.m.level, s.high, x)
+	}
 	out := &s.bufs[r.k.Out.ID]
+	acc := s.acc[:r.acc]
 	for first := 0; first < d.OH*d.OW; first += r.chunk {
 		n := min(r.chunk, d.OH*d.OW-first)
-		r.conv.Run(s.row, s.acc, x, first, n)
+		r.conv.Sums(acc, x, s.high, first, n)
+		if r.to16 != nil {
+			r.out.segments(first, n, func(at, i, m int) { r.to16.Row(out.i16[at:], d.OC, acc, i, m) })
+			continue
+		}
 		row := s.row[:n*d.OC]
+		r.conv.Column(s.row, acc, n)
 		r.epi.run(s, row, first)
 		out.put(r.out, row, first, n)
 	}

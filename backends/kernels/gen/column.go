@@ -9,17 +9,14 @@ import (
 
 // The fields of colArgs. Columns are whole registers of 64-bit numbers.
 const (
-	colDst     = iota
-	colA       // first operand
-	colB       // second operand, or packed scales
-	colSpan    // bytes of B, which starts again after them
-	colCount   // registers
-	colAdd     // of conversions and scales
-	colLo      // of scales
-	colHi      // of scales
-	colParts   // of widen: parts
-	colShifted // of widen: parts after these that are moved up by 8 places
-	colStride  // of widen: bytes between parts
+	colDst   = iota
+	colA     // first operand
+	colB     // second operand, or packed scales
+	colSpan  // bytes of B, which starts again after them
+	colCount // registers
+	colAdd   // of conversions and scales
+	colLo    // of scales
+	colHi    // of scales
 )
 
 // columns writes the functions over columns.
@@ -103,46 +100,6 @@ func (a lanes) column(op string, from, to int, second int, body func(x reg.VecPh
 		a.MOVQ(field(colB), b)
 		a.Label("same")
 	}
-	a.DECQ(n)
-	a.JNE(operand.LabelRef("next"))
-	a.end()
-}
-
-// widen adds up the parts of wide sums for one pixel: dst = b + the first parts + those after them << 8. Parts
-// are stride bytes apart.
-func (a lanes) widen() {
-	name := "widen" + a.suffix()
-	a.begin(name, name+" adds up the parts of a pixel.")
-	src, dst, b, n, p, k := reg.RSI, reg.RDI, reg.RBX, reg.RDX, reg.RCX, reg.R8
-	x, y := a.v(10), a.v(11)
-	a.MOVQ(field(colA), src)
-	a.MOVQ(field(colDst), dst)
-	a.MOVQ(field(colB), b)
-	a.MOVQ(field(colCount), n)
-	a.Label("next")
-	a.load(at(b, 0), x)
-	a.MOVQ(src, p)
-	a.MOVQ(field(colParts), k)
-	a.Label("part")
-	a.VPMOVSXDQ(at(p, 0), y)
-	a.VPADDQ(y, x, x)
-	a.ADDQ(field(colStride), p)
-	a.DECQ(k)
-	a.JNE(operand.LabelRef("part"))
-	a.MOVQ(field(colShifted), k)
-	a.JMP(operand.LabelRef("test"))
-	a.Label("shifted")
-	a.VPMOVSXDQ(at(p, 0), y)
-	a.VPSLLQ(operand.Imm(8), y, y)
-	a.VPADDQ(y, x, x)
-	a.ADDQ(field(colStride), p)
-	a.Label("test")
-	a.DECQ(k)
-	a.JGE(operand.LabelRef("shifted"))
-	a.store(x, at(dst, 0))
-	a.ADDQ(operand.Imm(uint64(a.bytes()/2)), src)
-	a.ADDQ(operand.I32(a.bytes()), dst)
-	a.ADDQ(operand.I32(a.bytes()), b)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("next"))
 	a.end()

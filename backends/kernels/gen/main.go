@@ -78,6 +78,10 @@ func generate() (map[string][]byte, error) {
 		}
 		l.columns()
 		l.widen()
+		l.finish()
+		if zmm {
+			l.high()
+		}
 	}
 	a.turn()
 	a.table()
