@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 )
 
 // native are the levels of this CPU that have kernels.
@@ -100,7 +101,7 @@ func TestRequant32(t *testing.T) {
 				t.Errorf("%v: %d native programs with rounding %d, want more", l, got, round)
 			}
 		}
-		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 {
+		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 || done["ties"] < 100 {
 			t.Errorf("%v: native programs: %v", l, done)
 		}
 	}
@@ -143,6 +144,9 @@ func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint
 	done[fmt.Sprint(round)]++
 	if f.general == 0 {
 		done["32 places"]++
+	}
+	if f.kernel == requantKernel(l, int(unsafe.Sizeof(Y(0))), true) {
+		done["ties"]++
 	}
 	if lo == 0 {
 		done["bytes"]++

@@ -27,6 +27,9 @@ const (
 	kRequantU8AVX512
 	kRequantI16AVX512
 	kRequantI16AVX2
+	kRequantEvenU8AVX512
+	kRequantEvenI16AVX512
+	kRequantEvenI16AVX2
 	kScale8AVX512
 	kMax8AVX512
 	kSum8AVX512
@@ -138,6 +141,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantI16AVX512(a)
 	case kRequantI16AVX2:
 		requantI16AVX2(a)
+	case kRequantEvenU8AVX512:
+		requantEvenU8AVX512(a)
+	case kRequantEvenI16AVX512:
+		requantEvenI16AVX512(a)
+	case kRequantEvenI16AVX2:
+		requantEvenI16AVX2(a)
 	case kScale8AVX512:
 		scale8AVX512(a)
 	case kMax8AVX512:
@@ -335,6 +344,15 @@ func requantI16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func requantI16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenU8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenI16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenI16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func scale8AVX512(a unsafe.Pointer)

@@ -38,14 +38,24 @@ var dots512 = [2][6]kernel{
 
 var dots256 = [6]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x4I16AVX2, kDot1x8I16AVX2, kDot4x1I16AVX2, kDot4x2I16AVX2}
 
-func requantKernel(l Level, bytes int) kernel {
-	switch {
-	case l == AVX2:
-		return kRequantI16AVX2
-	case bytes == 2:
-		return kRequantI16AVX512
+// evenAVX512 is whether ties to even have a kernel with AVX-512: it has not run on such a CPU yet.
+const evenAVX512 = false
+
+// requantKernel is the function for results of the given bytes, and with ties to even or without; 0 where there is none.
+func requantKernel(l Level, bytes int, ties bool) kernel {
+	i := 0
+	if ties {
+		i = 1
 	}
-	return kRequantU8AVX512
+	switch {
+	case l == AVX512 && ties && !evenAVX512:
+		return 0
+	case l == AVX2:
+		return [2]kernel{kRequantI16AVX2, kRequantEvenI16AVX2}[i]
+	case bytes == 2:
+		return [2]kernel{kRequantI16AVX512, kRequantEvenI16AVX512}[i]
+	}
+	return [2]kernel{kRequantU8AVX512, kRequantEvenU8AVX512}[i]
 }
 
 // tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.

@@ -7,7 +7,7 @@ import "unsafe"
 //
 //	y = min(max((v*mul + add) >> 32, lo), hi)
 //
-// Else scales are as in Requant, in 64 bits. It is immutable.
+// Where a v*mul may lie half way between two numbers, one of them even, bit 32 of v*mul is added as well. Else scales are as in Requant, in 64 bits. It is immutable.
 type Requant32[Y uint8 | int16] struct {
 	kernel kernel
 	lanes  int
@@ -79,7 +79,6 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 	if level == AVX2 {
 		r.lanes = 8
 	}
-	r.kernel = requantKernel(level, size)
 	padded := (r.c + r.lanes - 1) / r.lanes * r.lanes
 	r.mul, r.add = make([]int32, padded), make([]int64, padded)
 	r.lo, r.hi = max(q.lo-zero, -1<<31), min(q.hi-zero, 1<<31-1)
@@ -87,10 +86,21 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 	if add <= -1<<28 || add >= 1<<28 || r.lo > r.hi {
 		return false
 	}
+	ties := false
+	for i := range r.c {
+		s := q.scale[i%len(q.scale)]
+		ties = ties || s.even() && s.ties(max(-from(i), to(i)))
+	}
+	if r.kernel = requantKernel(level, size, ties); r.kernel == 0 {
+		return false
+	}
 	for i := range r.c {
 		mul, half, ok := q.scale[i%len(q.scale)].by32(from(i), to(i))
 		if !ok {
 			return false
+		}
+		if ties && mul != 0 {
+			half-- // the bit makes up for it
 		}
 		r.mul[i] = mul
 		b, l := i/r.lanes, i%r.lanes
@@ -99,17 +109,14 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 	return true
 }
 
-// by32 is a scale with a shift of 32 places: (v*mul + add) >> 32 is what s makes of every v in lo..hi.
+// by32 is a scale with a shift of 32 places: (v*mul + add) >> 32 is what s makes of every v in lo..hi, but for ties to even, which go up.
 func (s scale) by32(lo, hi int64) (mul int32, add int64, ok bool) {
 	half := s.half
 	switch {
 	case s.tie == 0:
-	case s.sign == 63 || s.sign != s.shift || s.tie != 1:
+	case !s.even():
 		return 0, 0, false
-	default: // half even
-		if s.ties(max(-lo, hi)) {
-			return 0, 0, false
-		}
+	default:
 		half++
 	}
 	m, shift := s.mul, uint(s.shift)
@@ -121,17 +128,17 @@ func (s scale) by32(lo, hi int64) (mul int32, add int64, ok bool) {
 	}
 	// A result that is the same for all v needs no multiplier.
 	if s.mul > -1<<31 && s.mul < 1<<31 {
-		if a, b := (lo*s.mul+s.half)>>s.shift, (hi*s.mul+s.half)>>s.shift; a == b && a > -1<<28 && a < 1<<28 && s.tie == 0 {
+		if a := s.round(lo * s.mul); a == s.round(hi*s.mul) && a > -1<<28 && a < 1<<28 {
 			return 0, a << 32, true
-		} else if s.tie == 1 && s.shift > 0 {
-			up := int64(1) << (s.shift - 1)
-			if a, b := (lo*s.mul+up)>>s.shift, (hi*s.mul+up)>>s.shift; a == b && a > -1<<28 && a < 1<<28 {
-				return 0, a << 32, true
-			}
 		}
 	}
 	return 0, 0, false
 }
+
+func (s scale) round(p int64) int64 { return (p + s.half + (p >> s.sign & s.tie)) >> s.shift }
+
+// even reports whether s rounds half to even.
+func (s scale) even() bool { return s.tie == 1 && s.sign == s.shift && s.sign != 63 }
 
 // ties reports whether v*mul can lie half way between two multiples of 1<<shift for a v of at most the given magnitude.
 func (s scale) ties(most int64) bool {

@@ -47,9 +47,15 @@ func generate() (map[string][]byte, error) {
 			a.dot(s, t[0], t[1])
 		}
 	}
-	a.requant512("requantU8AVX512", 1)
-	a.requant512("requantI16AVX512", 2)
-	a.requant256("requantI16AVX2")
+	for _, ties := range []bool{false, true} {
+		even := ""
+		if ties {
+			even = "Even"
+		}
+		a.requant512("requant"+even+"U8AVX512", 1, ties)
+		a.requant512("requant"+even+"I16AVX512", 2, ties)
+		a.requant256("requant"+even+"I16AVX2", ties)
+	}
 	for _, zmm := range []bool{true, false} {
 		l := lanes{a, zmm}
 		for _, bytes := range []int{1, 2} {

@@ -25,17 +25,24 @@ const (
 )
 
 // requant512 is min(max((acc*mul + add) >> 32, lo), hi) in elements of the given bytes: even lanes in one product of 64 bits, odd
-// lanes in another, the upper halves together again.
-func (a asm) requant512(name string, bytes int) {
+// lanes in another, the upper halves together again. With ties, bit 32 of the product is added to it, too: half a unit less one and
+// that bit round half to even.
+func (a asm) requant512(name string, bytes int, ties bool) {
 	a.begin(name, name+" is Requant32.Row.")
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7
+	bit, bitOdd, one := reg.Z8, reg.Z9, reg.Z10
 	for i := range reqDst + 1 {
 		a.MOVQ(field(reqAcc+i), reg.RBX)
 		a.MOVQ(reg.RBX, field(reqNextAcc+i))
 	}
 	a.VPBROADCASTD(field(reqLo), lo)
 	a.VPBROADCASTD(field(reqHi), hi)
+	if ties {
+		a.MOVL(operand.U32(1), reg.ECX)
+		a.VMOVQ(reg.RCX, reg.X10)
+		a.VPBROADCASTQ(reg.X10, one)
+	}
 	a.MOVL(operand.U32(0x5555), reg.ECX)
 	a.KMOVW(reg.ECX, reg.K1)
 	// K2 has the channels of the last block.
@@ -60,6 +67,14 @@ func (a asm) requant512(name string, bytes int) {
 		a.VPSRLQ(operand.Imm(32), v, odd)
 		a.VPMULDQ(mul, v, v)
 		a.VPMULDQ(mulOdd, odd, odd)
+		if ties {
+			a.VPSRLQ(operand.Imm(32), v, bit)
+			a.VPSRLQ(operand.Imm(32), odd, bitOdd)
+			a.VPANDQ(one, bit, bit)
+			a.VPANDQ(one, bitOdd, bitOdd)
+			a.VPADDQ(bit, v, v)
+			a.VPADDQ(bitOdd, odd, odd)
+		}
 		a.VPADDQ(add, v, v)
 		a.VPADDQ(addOdd, odd, odd)
 		a.VMOVSHDUP(v, reg.K1, odd)
@@ -108,17 +123,22 @@ func (a asm) requant512(name string, bytes int) {
 }
 
 // requant256 is requant512 by blocks of 8 channels, with results of 16 bits.
-func (a asm) requant256(name string) {
+func (a asm) requant256(name string, ties bool) {
 	a.begin(name, name+" is Requant32.Row.")
-	frame := a.AllocLocal(16)
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7
+	bit, bitOdd, one := reg.Y8, reg.Y9, reg.Y10
 	for i := range reqDst + 1 {
 		a.MOVQ(field(reqAcc+i), reg.RBX)
 		a.MOVQ(reg.RBX, field(reqNextAcc+i))
 	}
 	a.VPBROADCASTD(field(reqLo), lo)
 	a.VPBROADCASTD(field(reqHi), hi)
+	if ties {
+		a.MOVL(operand.U32(1), reg.ECX)
+		a.VMOVQ(reg.RCX, reg.X10)
+		a.VPBROADCASTQ(reg.X10, one)
+	}
 	block := func(pixel string, store func()) {
 		a.MOVQ(field(reqNextMul), reg.RBX)
 		a.VMOVDQU(at(reg.RBX, 0), mul)
@@ -134,6 +154,14 @@ func (a asm) requant256(name string) {
 		a.VPSRLQ(operand.Imm(32), v, odd)
 		a.VPMULDQ(mul, v, v)
 		a.VPMULDQ(mulOdd, odd, odd)
+		if ties {
+			a.VPSRLQ(operand.Imm(32), v, bit)
+			a.VPSRLQ(operand.Imm(32), odd, bitOdd)
+			a.VPAND(one, bit, bit)
+			a.VPAND(one, bitOdd, bitOdd)
+			a.VPADDQ(bit, v, v)
+			a.VPADDQ(bitOdd, odd, odd)
+		}
 		a.VPADDQ(add, v, v)
 		a.VPADDQ(addOdd, odd, odd)
 		a.VMOVSHDUP(v, v)
@@ -162,16 +190,31 @@ func (a asm) requant256(name string) {
 	a.Label("tail")
 	a.CMPQ(field(reqTail), operand.Imm(0))
 	a.JEQ(operand.LabelRef("done"))
+	a.MOVQ(field(reqTail), reg.RCX)
 	block("tailPixel", func() {
-		a.VMOVDQU(reg.X0, frame)
-		a.XORQ(reg.RCX, reg.RCX)
-		a.Label("word")
-		a.MOVW(frame.Idx(reg.RCX, 2), reg.BX)
-		a.MOVW(reg.BX, operand.Mem{Base: dst, Index: reg.RCX, Scale: 2})
-		a.INCQ(reg.RCX)
-		a.CMPQ(reg.RCX, field(reqTail))
-		a.JLT(operand.LabelRef("word"))
+		a.MOVQ(dst, reg.RBX)
+		a.storeWords(reg.X0, reg.RBX, reg.ECX)
 	})
 	a.Label("done")
 	a.end()
+}
+
+// storeWords stores as many words of x as n says, 1 to 7, at p, which it moves on.
+func (a asm) storeWords(x, p, n reg.Register) {
+	a.TESTL(operand.U32(4), n)
+	a.JEQ(operand.LabelRef("words2"))
+	a.VMOVQ(x, at(p, 0))
+	a.VPSRLDQ(operand.Imm(8), x, x)
+	a.ADDQ(operand.Imm(8), p)
+	a.Label("words2")
+	a.TESTL(operand.U32(2), n)
+	a.JEQ(operand.LabelRef("words1"))
+	a.VMOVD(x, at(p, 0))
+	a.VPSRLDQ(operand.Imm(4), x, x)
+	a.ADDQ(operand.Imm(4), p)
+	a.Label("words1")
+	a.TESTL(operand.U32(1), n)
+	a.JEQ(operand.LabelRef("words0"))
+	a.VPEXTRW(operand.Imm(0), x, at(p, 0))
+	a.Label("words0")
 }

@@ -32,10 +32,6 @@ func (a lanes) scale(bytes int) {
 	a.begin(name, name+" is Scale.Row.")
 	n64 := a.bytes() / 8
 	acc, dst, n, p := reg.RSI, reg.RDI, reg.RDX, reg.RBX
-	frame := operand.Mem{}
-	if !a.zmm {
-		frame = a.AllocLocal(16)
-	}
 	r := a.scaleRegs()
 	x, t := a.v(10), a.v(11)
 	for i := range scaDst + 1 {
@@ -81,8 +77,8 @@ func (a lanes) scale(bytes int) {
 	a.Label("tail")
 	a.CMPQ(field(scaTail), operand.Imm(0))
 	a.JEQ(operand.LabelRef("done"))
+	a.MOVQ(field(scaTail), reg.RCX)
 	if a.zmm {
-		a.MOVQ(field(scaTail), reg.RCX)
 		a.MOVL(operand.U32(1), reg.EBX)
 		a.SHLL(reg.CL, reg.EBX)
 		a.DECL(reg.EBX)
@@ -91,14 +87,8 @@ func (a lanes) scale(bytes int) {
 	block("tailPixel", func(x reg.VecPhysical) {
 		switch {
 		case !a.zmm:
-			a.VMOVDQU(x, frame)
-			a.XORQ(reg.RCX, reg.RCX)
-			a.Label("word")
-			a.MOVW(frame.Idx(reg.RCX, 2), reg.BX)
-			a.MOVW(reg.BX, operand.Mem{Base: dst, Index: reg.RCX, Scale: 2})
-			a.INCQ(reg.RCX)
-			a.CMPQ(reg.RCX, field(scaTail))
-			a.JLT(operand.LabelRef("word"))
+			a.MOVQ(dst, p)
+			a.storeWords(x, p, reg.ECX)
 		case bytes == 1:
 			a.VMOVDQU8(x, reg.K1, at(dst, 0))
 		default:
