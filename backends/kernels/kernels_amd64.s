@@ -1960,7 +1960,13 @@ block:
 tap:
 	MOVQ      (BX), R10
 	VPMAXUB   (R12)(R10*1), Z0, Z0
-	ADDQ      $0x08, BX
+	MOVQ      8(BX), R10
+	VPMAXUB   (R12)(R10*1), Z0, Z0
+	MOVQ      16(BX), R10
+	VPMAXUB   (R12)(R10*1), Z0, Z0
+	MOVQ      24(BX), R10
+	VPMAXUB   (R12)(R10*1), Z0, Z0
+	ADDQ      $0x20, BX
 	CMPQ      BX, CX
 	JNE       tap
 	VMOVDQU32 Z0, (R11)
@@ -1980,7 +1986,16 @@ tailTap:
 	MOVQ       (BX), R10
 	VMOVDQU8.Z (R12)(R10*1), K1, Z1
 	VPMAXUB    Z1, Z0, Z0
-	ADDQ       $0x08, BX
+	MOVQ       8(BX), R10
+	VMOVDQU8.Z (R12)(R10*1), K1, Z1
+	VPMAXUB    Z1, Z0, Z0
+	MOVQ       16(BX), R10
+	VMOVDQU8.Z (R12)(R10*1), K1, Z1
+	VPMAXUB    Z1, Z0, Z0
+	MOVQ       24(BX), R10
+	VMOVDQU8.Z (R12)(R10*1), K1, Z1
+	VPMAXUB    Z1, Z0, Z0
+	ADDQ       $0x20, BX
 	CMPQ       BX, CX
 	JNE        tailTap
 	VMOVDQU8   Z0, K1, (R11)
@@ -2196,7 +2211,13 @@ block:
 tap:
 	MOVQ      (BX), R10
 	VPMAXSW   (R12)(R10*1), Z0, Z0
-	ADDQ      $0x08, BX
+	MOVQ      8(BX), R10
+	VPMAXSW   (R12)(R10*1), Z0, Z0
+	MOVQ      16(BX), R10
+	VPMAXSW   (R12)(R10*1), Z0, Z0
+	MOVQ      24(BX), R10
+	VPMAXSW   (R12)(R10*1), Z0, Z0
+	ADDQ      $0x20, BX
 	CMPQ      BX, CX
 	JNE       tap
 	VMOVDQU32 Z0, (R11)
@@ -2216,7 +2237,16 @@ tailTap:
 	MOVQ        (BX), R10
 	VMOVDQU16.Z (R12)(R10*1), K1, Z1
 	VPMAXSW     Z1, Z0, Z0
-	ADDQ        $0x08, BX
+	MOVQ        8(BX), R10
+	VMOVDQU16.Z (R12)(R10*1), K1, Z1
+	VPMAXSW     Z1, Z0, Z0
+	MOVQ        16(BX), R10
+	VMOVDQU16.Z (R12)(R10*1), K1, Z1
+	VPMAXSW     Z1, Z0, Z0
+	MOVQ        24(BX), R10
+	VMOVDQU16.Z (R12)(R10*1), K1, Z1
+	VPMAXSW     Z1, Z0, Z0
+	ADDQ        $0x20, BX
 	CMPQ        BX, CX
 	JNE         tailTap
 	VMOVDQU16   Z0, K1, (R11)
@@ -3744,7 +3774,13 @@ block:
 tap:
 	MOVQ    (BX), R10
 	VPMAXSW (R12)(R10*1), Y0, Y0
-	ADDQ    $0x08, BX
+	MOVQ    8(BX), R10
+	VPMAXSW (R12)(R10*1), Y0, Y0
+	MOVQ    16(BX), R10
+	VPMAXSW (R12)(R10*1), Y0, Y0
+	MOVQ    24(BX), R10
+	VPMAXSW (R12)(R10*1), Y0, Y0
+	ADDQ    $0x20, BX
 	CMPQ    BX, CX
 	JNE     tap
 	VMOVDQU Y0, (R11)
@@ -3752,8 +3788,54 @@ tap:
 	ADDQ    $+32, R11
 
 test:
-	DECQ R9
-	JGE  block
+	DECQ    R9
+	JGE     block
+	CMPQ    64(AX), $0x00
+	JEQ     next
+	MOVQ    (R8), R10
+	VMOVDQU (R12)(R10*1), Y0
+	MOVQ    R8, BX
+
+tailTap:
+	MOVQ         (BX), R10
+	VPMAXSW      (R12)(R10*1), Y0, Y0
+	MOVQ         8(BX), R10
+	VPMAXSW      (R12)(R10*1), Y0, Y0
+	MOVQ         16(BX), R10
+	VPMAXSW      (R12)(R10*1), Y0, Y0
+	MOVQ         24(BX), R10
+	VPMAXSW      (R12)(R10*1), Y0, Y0
+	ADDQ         $0x20, BX
+	CMPQ         BX, CX
+	JNE          tailTap
+	MOVQ         64(AX), R9
+	TESTL        $0x00000008, R9
+	JEQ          half
+	VMOVDQU      X0, (R11)
+	VEXTRACTI128 $0x01, Y0, X0
+	ADDQ         $0x10, R11
+
+half:
+	TESTL   $0x00000004, R9
+	JEQ     words2
+	VMOVQ   X0, (R11)
+	VPSRLDQ $0x08, X0, X0
+	ADDQ    $0x08, R11
+
+words2:
+	TESTL   $0x00000002, R9
+	JEQ     words1
+	VMOVD   X0, (R11)
+	VPSRLDQ $0x04, X0, X0
+	ADDQ    $0x04, R11
+
+words1:
+	TESTL   $0x00000001, R9
+	JEQ     words0
+	VPEXTRW $0x00, X0, (R11)
+
+words0:
+next:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
 	DECQ DX

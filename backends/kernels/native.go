@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -12,8 +13,12 @@ type Pool[X uint8 | int16] struct {
 	win   Window
 	k     *columnKernels
 	off   []int64 // in bytes
+	most  []int64 // off, repeated at its end to a multiple of poolUnroll
 	width int     // elements of a register
 }
+
+// poolUnroll is the number of taps that the largest elements are taken of at a time.
+const poolUnroll = 4
 
 // poolArgs is what the kernels of gen/pool.go take.
 type poolArgs struct {
@@ -35,30 +40,23 @@ func NewPool[X uint8 | int16](level Level, win Window) *Pool[X] {
 	for _, o := range win.Off {
 		p.off = append(p.off, int64(o*size))
 	}
+	p.most = slices.Clone(p.off)
+	for len(p.most)%poolUnroll != 0 {
+		p.most = append(p.most, p.off[len(p.off)-1])
+	}
 	return p
 }
 
 // Max computes dst[p*Run+c] = the largest of channel c in the window of pixel p, for a row of pixels. x starts at the window of
-// pixel 0.
+// pixel 0 and has Slack.
 func (q *Pool[X]) Max(dst, x []X, pixels int) {
 	n := q.win.Run
 	_ = dst[pixels*n-1]
 	_ = x[(pixels-1)*q.win.Step+q.win.Off[len(q.win.Off)-1]+n-1]
 	a := q.args(unsafe.Pointer(&dst[0]), x, pixels, n)
+	a.off, a.taps = unsafe.Pointer(&q.most[0]), len(q.most)
 	a.blocks, a.tail = n/q.width, n%q.width
 	q.k.pool(q.size()).max.call(unsafe.Pointer(&a))
-	if q.k.lanes == 8 || a.tail == 0 {
-		return
-	}
-	for p := range pixels { // no masks with AVX2
-		for c := n - a.tail; c < n; c++ {
-			v := x[p*q.win.Step+q.win.Off[0]+c]
-			for _, o := range q.win.Off[1:] {
-				v = max(v, x[p*q.win.Step+o+c])
-			}
-			dst[p*n+c] = v
-		}
-	}
 }
 
 // Sum is Max for sums. dst must have room for a register more, and x Slack.

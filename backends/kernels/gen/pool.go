@@ -20,8 +20,11 @@ const (
 	poolTail    // elements of the last one
 )
 
-// maxPool writes the largest elements of the given bytes (unsigned for 1) of each window. Without AVX-512 the elements after whole
-// registers are the caller's.
+// poolUnroll is as in the package kernels.
+const poolUnroll = 4
+
+// maxPool writes the largest elements of the given bytes (unsigned for 1) of each window, of which the taps are a multiple of poolUnroll.
+// Without AVX-512 a last register is read whole and written in parts.
 func (a lanes) maxPool(bytes int) {
 	name := fmt.Sprintf("max%d%s", 8*bytes, a.suffix())
 	a.begin(name, name+" is Window.Max for a row of pixels.")
@@ -51,9 +54,11 @@ func (a lanes) maxPool(bytes int) {
 	taps := func(label string, load func(m operand.Mem)) {
 		a.MOVQ(at0, off)
 		a.Label(label)
-		a.MOVQ(at(off, 0), o)
-		load(operand.Mem{Base: p, Index: o, Scale: 1})
-		a.ADDQ(operand.Imm(8), off)
+		for i := range poolUnroll {
+			a.MOVQ(at(off, 8*i), o)
+			load(operand.Mem{Base: p, Index: o, Scale: 1})
+		}
+		a.ADDQ(operand.Imm(8*poolUnroll), off)
 		a.CMPQ(off, end)
 		a.JNE(operand.LabelRef(label))
 	}
@@ -72,9 +77,9 @@ func (a lanes) maxPool(bytes int) {
 	a.Label("test")
 	a.DECQ(blocks)
 	a.JGE(operand.LabelRef("block"))
+	a.CMPQ(field(poolTail), operand.Imm(0))
+	a.JEQ(operand.LabelRef("next"))
 	if a.zmm {
-		a.CMPQ(field(poolTail), operand.Imm(0))
-		a.JEQ(operand.LabelRef("next"))
 		masked := func(m operand.Mem, to reg.VecPhysical) {
 			if bytes == 1 {
 				a.VMOVDQU8_Z(m, reg.K1, to)
@@ -93,8 +98,20 @@ func (a lanes) maxPool(bytes int) {
 		} else {
 			a.VMOVDQU16(v, reg.K1, at(to, 0))
 		}
-		a.Label("next")
+	} else {
+		a.MOVQ(at(at0, 0), o)
+		a.load(operand.Mem{Base: p, Index: o, Scale: 1}, v)
+		taps("tailTap", func(m operand.Mem) { op(m) })
+		a.MOVQ(field(poolTail), blocks)
+		a.TESTL(operand.U32(8), reg.R9L)
+		a.JEQ(operand.LabelRef("half"))
+		a.VMOVDQU(reg.X0, at(to, 0))
+		a.VEXTRACTI128(operand.Imm(1), reg.Y0, reg.X0)
+		a.ADDQ(operand.Imm(16), to)
+		a.Label("half")
+		a.storeWords(reg.X0, to, reg.R9L)
 	}
+	a.Label("next")
 	a.ADDQ(field(poolStep), x)
 	a.ADDQ(field(poolDstStep), dst)
 	a.DECQ(n)
