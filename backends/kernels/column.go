@@ -34,19 +34,20 @@ type colArgs struct {
 
 // columnKernels are the native functions of a level, whose registers have so many numbers of 64 bits.
 type columnKernels struct {
-	lanes                                     int
-	ops                                       [numColumnOps]kernel
-	scale                                     kernel
-	from8, from16                             kernel
-	from32                                    kernel
-	to8, to16                                 kernel
-	float1, float2                            kernel // by blocks of channels
-	widen, input, grid, line, relu, addFloats kernel
-	blend                                     [2][2][2]kernel // by bytes of the operands and of the result, less 1
-	bytes, words                              poolKernels     // of elements of 8 and 16 bits
-	rescale8, rescale16                       kernel
-	finish16, high                            kernel
-	rows                                      [2]kernel // by bytes of an element, less 1
+	lanes                              int
+	ops                                [numColumnOps]kernel
+	scale                              kernel
+	from8, from16                      kernel
+	from32                             kernel
+	to8, to16                          kernel
+	float1, float2                     kernel // by blocks of channels
+	widen, grid, line, relu, addFloats kernel
+	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
+	bytes, words                       poolKernels     // of elements of 8 and 16 bits
+	rescale8, rescale16                kernel
+	finish16, high                     kernel
+	rows, quantize                     [2]kernel // by bytes of an element, less 1
+	weave                              kernel
 }
 
 // poolKernels are those over windows of one type of elements.

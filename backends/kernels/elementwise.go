@@ -5,6 +5,14 @@ import (
 	"unsafe"
 )
 
+// inputArgs is what the kernels of gen/input.go take.
+type inputArgs struct {
+	x, dst              unsafe.Pointer
+	count               int
+	scale, zero, lo, hi float64
+	nan                 int
+}
+
 // Grid computes dst = min(max(round(src/scale), lo), hi) * scale, rounded to nearest, ties to even, in float64 arithmetic: the reals
 // that integers between lo and hi stand for. dst and src may be the same. It reports whether all elements are numbers; NaN stays NaN.
 func Grid(level Level, dst, src []float32, scale, lo, hi float64) bool {

@@ -38,7 +38,6 @@ const (
 	kMax16AVX512
 	kSum16AVX512
 	kDeep16AVX512
-	kInputAVX512
 	kGridAVX512
 	kReluFloatsAVX512
 	kAddFloatsAVX512
@@ -71,7 +70,6 @@ const (
 	kMax16AVX2
 	kSum16AVX2
 	kDeep16AVX2
-	kInputAVX2
 	kGridAVX2
 	kReluFloatsAVX2
 	kAddFloatsAVX2
@@ -91,6 +89,9 @@ const (
 	kTo16ColumnAVX2
 	kWidenAVX2
 	kFinish16AVX2
+	kQuantize8AVX2
+	kQuantize16AVX2
+	kWeaveAVX2
 	kTurnAVX2
 	kTableVBMI
 	kRows8AVX512
@@ -163,8 +164,6 @@ func (k kernel) call(a unsafe.Pointer) {
 		sum16AVX512(a)
 	case kDeep16AVX512:
 		deep16AVX512(a)
-	case kInputAVX512:
-		inputAVX512(a)
 	case kGridAVX512:
 		gridAVX512(a)
 	case kReluFloatsAVX512:
@@ -229,8 +228,6 @@ func (k kernel) call(a unsafe.Pointer) {
 		sum16AVX2(a)
 	case kDeep16AVX2:
 		deep16AVX2(a)
-	case kInputAVX2:
-		inputAVX2(a)
 	case kGridAVX2:
 		gridAVX2(a)
 	case kReluFloatsAVX2:
@@ -269,6 +266,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		widenAVX2(a)
 	case kFinish16AVX2:
 		finish16AVX2(a)
+	case kQuantize8AVX2:
+		quantize8AVX2(a)
+	case kQuantize16AVX2:
+		quantize16AVX2(a)
+	case kWeaveAVX2:
+		weaveAVX2(a)
 	case kTurnAVX2:
 		turnAVX2(a)
 	case kTableVBMI:
@@ -379,9 +382,6 @@ func sum16AVX512(a unsafe.Pointer)
 func deep16AVX512(a unsafe.Pointer)
 
 //go:noescape
-func inputAVX512(a unsafe.Pointer)
-
-//go:noescape
 func gridAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -478,9 +478,6 @@ func sum16AVX2(a unsafe.Pointer)
 func deep16AVX2(a unsafe.Pointer)
 
 //go:noescape
-func inputAVX2(a unsafe.Pointer)
-
-//go:noescape
 func gridAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -536,6 +533,15 @@ func widenAVX2(a unsafe.Pointer)
 
 //go:noescape
 func finish16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func quantize8AVX2(a unsafe.Pointer)
+
+//go:noescape
+func quantize16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func weaveAVX2(a unsafe.Pointer)
 
 //go:noescape
 func turnAVX2(a unsafe.Pointer)

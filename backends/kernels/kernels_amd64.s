@@ -2342,41 +2342,6 @@ tap:
 	VZEROUPPER
 	RET
 
-// func inputAVX512(a *byte)
-// Requires: AVX, AVX512DQ, AVX512F
-TEXT ·inputAVX512(SB), NOSPLIT, $0-8
-	MOVQ         a+0(FP), AX
-	MOVQ         (AX), SI
-	MOVQ         8(AX), DI
-	MOVQ         16(AX), DX
-	VBROADCASTSD 24(AX), Z2
-	VBROADCASTSD 32(AX), Z3
-	VBROADCASTSD 40(AX), Z4
-	VBROADCASTSD 48(AX), Z5
-	VPXORQ       Z7, Z7, Z7
-	XORL         BX, BX
-
-next:
-	VMOVUPS     (SI), Y0
-	VCVTPS2PD   Y0, Z1
-	VCMPPD      $0x03, Z1, Z1, K1
-	KMOVB       K1, CX
-	ORL         CX, BX
-	VDIVPD      Z2, Z1, Z1
-	VRNDSCALEPD $0x08, Z1, Z1
-	VADDPD      Z3, Z1, Z1
-	VMAXPD      Z4, Z1, Z1
-	VMINPD      Z5, Z1, Z1
-	VCVTTPD2DQ  Z1, Y0
-	VMOVUPS     Y0, (DI)
-	ADDQ        $0x20, SI
-	ADDQ        $0x20, DI
-	DECQ        DX
-	JNE         next
-	MOVQ        BX, 56(AX)
-	VZEROUPPER
-	RET
-
 // func gridAVX512(a *byte)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·gridAVX512(SB), NOSPLIT, $0-8
@@ -3927,41 +3892,6 @@ tap:
 	VZEROUPPER
 	RET
 
-// func inputAVX2(a *byte)
-// Requires: AVX, AVX2
-TEXT ·inputAVX2(SB), NOSPLIT, $0-8
-	MOVQ         a+0(FP), AX
-	MOVQ         (AX), SI
-	MOVQ         8(AX), DI
-	MOVQ         16(AX), DX
-	VBROADCASTSD 24(AX), Y2
-	VBROADCASTSD 32(AX), Y3
-	VBROADCASTSD 40(AX), Y4
-	VBROADCASTSD 48(AX), Y5
-	VPXOR        Y7, Y7, Y7
-	XORL         BX, BX
-
-next:
-	VMOVUPS     (SI), X0
-	VCVTPS2PD   X0, Y1
-	VCMPPD      $0x03, Y1, Y1, Y6
-	VORPD       Y6, Y7, Y7
-	VDIVPD      Y2, Y1, Y1
-	VROUNDPD    $0x08, Y1, Y1
-	VADDPD      Y3, Y1, Y1
-	VMAXPD      Y4, Y1, Y1
-	VMINPD      Y5, Y1, Y1
-	VCVTTPD2DQY Y1, X0
-	VMOVUPS     X0, (DI)
-	ADDQ        $0x10, SI
-	ADDQ        $0x10, DI
-	DECQ        DX
-	JNE         next
-	VMOVMSKPD   Y7, BX
-	MOVQ        BX, 56(AX)
-	VZEROUPPER
-	RET
-
 // func gridAVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·gridAVX2(SB), NOSPLIT, $0-8
@@ -4809,6 +4739,303 @@ word:
 	JNE  tailPixel
 
 done:
+	VZEROUPPER
+	RET
+
+// func quantize8AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·quantize8AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Y8
+	VBROADCASTSD 40(AX), Y9
+	VBROADCASTSD 48(AX), Y10
+	VBROADCASTSD 56(AX), Y11
+	VPBROADCASTD 64(AX), Y13
+	VPCMPEQD     Y12, Y12, Y12
+	VPSRLQ       $0x01, Y12, Y12
+	VPXOR        Y14, Y14, Y14
+
+next:
+	VMOVUPS     (SI), Y4
+	VCMPPS      $0x03, Y4, Y4, Y4
+	VORPS       Y4, Y14, Y14
+	VMOVUPS     32(SI), Y4
+	VCMPPS      $0x03, Y4, Y4, Y4
+	VORPS       Y4, Y14, Y14
+	VPXOR       Y15, Y15, Y15
+	VCVTPS2PD   (SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X0
+	VCVTPS2PD   16(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X1
+	VCVTPS2PD   32(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X2
+	VCVTPS2PD   48(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X3
+	VMOVMSKPD   Y15, CX
+	TESTL       CX, CX
+	JNE         divide
+
+pack:
+	VINSERTI128  $0x01, X1, Y0, Y0
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VPADDD       Y13, Y0, Y0
+	VPADDD       Y13, Y2, Y2
+	VPACKSSDW    Y2, Y0, Y0
+	VPERMQ       $0xd8, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKUSWB    X1, X0, X0
+	VMOVDQU      X0, (DI)
+	ADDQ         $0x40, SI
+	ADDQ         $0x10, DI
+	DECQ         DX
+	JNE          next
+	VMOVMSKPS    Y14, BX
+	MOVQ         BX, 72(AX)
+	VZEROUPPER
+	RET
+
+divide:
+	VBROADCASTSD 32(AX), Y15
+	VCVTPS2PD    (SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X0
+	VCVTPS2PD    16(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X1
+	VCVTPS2PD    32(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X2
+	VCVTPS2PD    48(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X3
+	JMP          pack
+
+// func quantize16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·quantize16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VBROADCASTSD 24(AX), Y8
+	VBROADCASTSD 40(AX), Y9
+	VBROADCASTSD 48(AX), Y10
+	VBROADCASTSD 56(AX), Y11
+	VPBROADCASTD 64(AX), Y13
+	VPCMPEQD     Y12, Y12, Y12
+	VPSRLQ       $0x01, Y12, Y12
+	VPXOR        Y14, Y14, Y14
+
+next:
+	VMOVUPS     (SI), Y4
+	VCMPPS      $0x03, Y4, Y4, Y4
+	VORPS       Y4, Y14, Y14
+	VMOVUPS     32(SI), Y4
+	VCMPPS      $0x03, Y4, Y4, Y4
+	VORPS       Y4, Y14, Y14
+	VPXOR       Y15, Y15, Y15
+	VCVTPS2PD   (SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X0
+	VCVTPS2PD   16(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X1
+	VCVTPS2PD   32(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X2
+	VCVTPS2PD   48(SI), Y4
+	VMULPD      Y8, Y4, Y4
+	VMAXPD      Y9, Y4, Y4
+	VMINPD      Y10, Y4, Y4
+	VROUNDPD    $0x08, Y4, Y5
+	VSUBPD      Y5, Y4, Y4
+	VANDPD      Y12, Y4, Y4
+	VCMPPD      $0x1d, Y11, Y4, Y4
+	VORPD       Y4, Y15, Y15
+	VCVTTPD2DQY Y5, X3
+	VMOVMSKPD   Y15, CX
+	TESTL       CX, CX
+	JNE         divide
+
+pack:
+	VINSERTI128 $0x01, X1, Y0, Y0
+	VINSERTI128 $0x01, X3, Y2, Y2
+	VPADDD      Y13, Y0, Y0
+	VPADDD      Y13, Y2, Y2
+	VPACKSSDW   Y2, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VMOVDQU     Y0, (DI)
+	ADDQ        $0x40, SI
+	ADDQ        $0x20, DI
+	DECQ        DX
+	JNE         next
+	VMOVMSKPS   Y14, BX
+	MOVQ        BX, 72(AX)
+	VZEROUPPER
+	RET
+
+divide:
+	VBROADCASTSD 32(AX), Y15
+	VCVTPS2PD    (SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X0
+	VCVTPS2PD    16(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X1
+	VCVTPS2PD    32(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X2
+	VCVTPS2PD    48(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X3
+	JMP          pack
+
+// func weaveAVX2(a *byte)
+// Requires: AVX
+TEXT ·weaveAVX2(SB), NOSPLIT, $0-8
+	MOVQ    a+0(FP), AX
+	MOVQ    56(AX), R10
+	VMOVDQU (R10), X0
+	VMOVDQU 16(R10), X1
+	VMOVDQU 32(R10), X2
+	VMOVDQU 48(R10), X3
+	VMOVDQU 64(R10), X4
+	VMOVDQU 80(R10), X5
+	VMOVDQU 96(R10), X6
+	VMOVDQU 112(R10), X7
+	VMOVDQU 128(R10), X8
+	MOVQ    (AX), SI
+	MOVQ    8(AX), DI
+	MOVQ    16(AX), R9
+	MOVQ    32(AX), R8
+	MOVQ    24(AX), DX
+
+row:
+	XORQ BX, BX
+	MOVQ DI, CX
+	JMP  test
+
+last:
+	MOVQ R8, BX
+	LEAQ (R8)(R8*2), CX
+	ADDQ DI, CX
+
+step:
+	LEAQ    (SI)(BX*1), R10
+	VMOVDQU (R10), X9
+	VMOVDQU (R10)(R9*1), X10
+	VMOVDQU (R10)(R9*2), X11
+	VPSHUFB X0, X9, X12
+	VPSHUFB X1, X10, X13
+	VPOR    X13, X12, X12
+	VPSHUFB X2, X11, X13
+	VPOR    X13, X12, X12
+	VMOVDQU X12, (CX)
+	VPSHUFB X3, X9, X12
+	VPSHUFB X4, X10, X13
+	VPOR    X13, X12, X12
+	VPSHUFB X5, X11, X13
+	VPOR    X13, X12, X12
+	VMOVDQU X12, 16(CX)
+	VPSHUFB X6, X9, X12
+	VPSHUFB X7, X10, X13
+	VPOR    X13, X12, X12
+	VPSHUFB X8, X11, X13
+	VPOR    X13, X12, X12
+	VMOVDQU X12, 32(CX)
+	ADDQ    $0x10, BX
+	ADDQ    $0x30, CX
+
+test:
+	CMPQ BX, R8
+	JLT  step
+	LEAQ 16(R8), R10
+	CMPQ BX, R10
+	JNE  last
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  row
 	VZEROUPPER
 	RET
 

@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"unsafe"
 )
@@ -138,32 +137,4 @@ func (d *DeepConv[X]) Run(acc []int32, x []X, first, n int) {
 	a := deepArgs{x: unsafe.Pointer(&x[0]), w: unsafe.Pointer(&d.w[0]), acc: unsafe.Pointer(&acc[0]), bias: unsafe.Pointer(&d.bias[0]), off: unsafe.Pointer(&d.off[0]),
 		taps: len(d.off), pixels: unsafe.Pointer(&d.pixels[first]), n: n, blocks: len(d.bias) / d.lanes, stride: 4 * len(d.bias)}
 	d.kernel.call(unsafe.Pointer(&a))
-}
-
-// inputArgs is what the kernels of gen/input.go take.
-type inputArgs struct {
-	x, dst              unsafe.Pointer
-	count               int
-	scale, zero, lo, hi float64
-	nan                 int
-}
-
-// Quantize computes dst = min(max(round(src/scale)+zero, lo), hi), rounded to nearest, ties to even, in float64 arithmetic, for bounds
-// of at most 31 bits. It reports whether all elements are numbers.
-func Quantize(level Level, dst []int32, src []float32, scale float64, zero, lo, hi int64) bool {
-	src = src[:len(dst)]
-	done, ok := 0, true
-	if k := columnsOf(level); k != nil && len(dst) >= k.lanes {
-		n := len(dst) / k.lanes
-		done = n * k.lanes
-		a := inputArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, scale: scale, zero: float64(zero), lo: float64(lo), hi: float64(hi)}
-		k.input.call(unsafe.Pointer(&a))
-		ok = a.nan == 0
-	}
-	for i := done; i < len(dst); i++ {
-		v := math.RoundToEven(float64(src[i])/scale) + float64(zero)
-		ok = ok && v == v
-		dst[i] = int32(min(max(v, float64(lo)), float64(hi)))
-	}
-	return ok
 }

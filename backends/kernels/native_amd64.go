@@ -83,13 +83,14 @@ var columns512 = columnKernels{
 	lanes: 8,
 	ops:   [numColumnOps]kernel{kAddColumnAVX512, kSubColumnAVX512, kMulColumnAVX512, kMaxColumnAVX512, kMinColumnAVX512},
 	scale: kScaleColumnAVX512, from8: kFrom8ColumnAVX512, from16: kFrom16ColumnAVX512, from32: kFrom32ColumnAVX512,
-	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, high: kHighAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, input: kInputAVX512, grid: kGridAVX512,
+	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, high: kHighAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, grid: kGridAVX512,
 	blend: [2][2][2]kernel{
 		{{kBlend8x8to8AVX512, kBlend8x8to16AVX512}, {kBlend8x16to8AVX512, kBlend8x16to16AVX512}},
 		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
 	},
 	line: kLineAVX512, relu: kReluFloatsAVX512, addFloats: kAddFloatsAVX512, float1: kFloat8x1AVX512, float2: kFloat8x2AVX512,
-	rows:  [2]kernel{kRows8AVX512, kRows16AVX512},
+	rows:     [2]kernel{kRows8AVX512, kRows16AVX512},
+	quantize: quantizers, weave: kWeaveAVX2,
 	bytes: poolKernels{kMax8AVX512, kSum8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kSum16AVX512, kDeep16AVX512},
 }
 
@@ -97,6 +98,10 @@ var columns256 = columnKernels{
 	lanes: 4,
 	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
-	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, input: kInputAVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2, float1: kFloat4x1AVX2, float2: kFloat4x2AVX2,
-	words: poolKernels{kMax16AVX2, kSum16AVX2, kDeep16AVX2},
+	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2, float1: kFloat4x1AVX2, float2: kFloat4x2AVX2,
+	words:    poolKernels{kMax16AVX2, kSum16AVX2, kDeep16AVX2},
+	quantize: quantizers, weave: kWeaveAVX2,
 }
+
+// quantizers serve every level: division bounds their speed.
+var quantizers = [2]kernel{kQuantize8AVX2, kQuantize16AVX2}

@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -88,37 +87,6 @@ func testWindow[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi int
 	for i, w := range want[first*c:] {
 		if got := acc[i/c*d.Width()+i%c]; got != int32(w) {
 			t.Fatalf("%v: depthwise, %d taps, %d channels: element %d is %d, want %d", l, taps, c, i, got, int32(w))
-		}
-	}
-}
-
-func TestQuantize(t *testing.T) {
-	for _, l := range native() {
-		for seed := range uint64(300) {
-			r := rand.New(rand.NewPCG(seed, 5))
-			scale := []float64{0.5, 1, 0.037, 1e-3}[r.IntN(4)]
-			x := make([]float32, 1+r.IntN(100))
-			for i := range x {
-				x[i] = float32(scale * float64(r.IntN(2000)-1000) / 2) // many ties
-				switch r.IntN(20) {
-				case 0:
-					x[i] = float32(math.Inf(r.IntN(2)*2 - 1))
-				case 1:
-					x[i] = math.MaxFloat32
-				}
-			}
-			zero := r.Int64N(300) - 150
-			got, want := make([]int32, len(x)), make([]int32, len(x))
-			if !Quantize(l, got, x, scale, zero, -128, 400) || !Quantize(Generic, want, x, scale, zero, -128, 400) {
-				t.Fatalf("%v: not all are numbers: %v", l, x)
-			}
-			if !slices.Equal(got, want) {
-				t.Fatalf("%v: got %v, want %v", l, got, want)
-			}
-			x[r.IntN(len(x))] = float32(math.NaN())
-			if Quantize(l, got, x, scale, zero, -128, 400) || Quantize(Generic, want, x, scale, zero, -128, 400) {
-				t.Fatalf("%v: NaN was not seen in %v", l, x)
-			}
 		}
 	}
 }

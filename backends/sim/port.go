@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 
 	"quern/backends/kernels"
 	"quern/ir"
@@ -12,66 +11,93 @@ import (
 
 // input brings reals of the model into a buffer: hw.Port.Quantize by native code.
 type input struct {
-	b     *hw.Buffer
-	out   *layout
-	order []int32 // for each element of the buffer its place in the model's tensor; nil: channels of the tensor are its planes
+	b      *hw.Buffer
+	out    *layout
+	planes int     // of the model's tensor, whose elements are the pixels' channels; 1 where elements are in the buffer's order
+	order  []int32 // in other cases for each element of the buffer its place in the model's tensor
+	to8    *kernels.Quantizer[uint8]
+	to16   *kernels.Quantizer[int16]
 }
 
 // prepareInput is nil where Port.Quantize has to do the work.
 func (m *Machine) prepareInput(b *hw.Buffer) *input {
 	q := b.Port.Quant
 	l := &m.layouts[b.ID]
-	if m.level == kernels.Generic || l.kind == i64 || !q.PerTensor() || q.Round != ir.HalfEven || q.Min < -1<<31 || q.Max >= 1<<31 {
+	if m.level == kernels.Generic || !q.PerTensor() || q.Round != ir.HalfEven {
 		return nil
 	}
 	r := &input{b: b, out: l}
-	if !slices.Equal(b.Port.Perm, []int{1, 2, 0}) && !slices.Equal(b.Port.Perm, []int{1, 0}) {
-		b.Port.Walk(func(off int) { r.order = append(r.order, int32(off)) })
+	scale, zero := q.At(0)
+	switch l.kind {
+	case u8:
+		r.to8 = kernels.NewQuantizer[uint8](m.level, scale, zero, q.Min, q.Max, l.zero)
+	case i16:
+		r.to16 = kernels.NewQuantizer[int16](m.level, scale, zero, q.Min, q.Max, l.zero)
+	}
+	if r.to8 == nil && r.to16 == nil {
+		return nil
+	}
+	n, pixels := int32(0), int32(l.h*l.w)
+	straight, planes := true, true
+	b.Port.Walk(func(off int) {
+		r.order = append(r.order, int32(off))
+		straight = straight && n == int32(off)
+		planes = planes && int32(off) == n%int32(l.c)*pixels+n/int32(l.c)
+		n++
+	})
+	switch {
+	case straight:
+		r.planes = 1
+	case planes:
+		r.planes = l.c
 	}
 	return r
 }
 
-// put quantizes x, the model's tensor; q is scratch of its size.
-func (r *input) put(s *State, x []float32, q []int32) error {
+// put quantizes x, the model's tensor; scratch has its size.
+func (r *input) put(s *State, x []float32) error {
 	p := r.b.Port
 	if n := tensor.Numel(p.Shape); len(x) != n {
 		return fmt.Errorf("input %q: want %d elements, got %d", p.Name, n, len(x))
 	}
-	q = q[:len(x)]
-	scale, zero := p.Quant.At(0)
-	if !kernels.Quantize(s.m.level, q, x, scale, zero, p.Quant.Min, p.Quant.Max) {
+	ok := false
+	if c := &s.bufs[r.b.ID]; r.to8 != nil {
+		ok = store(r, r.to8, s.m.level, c.u8, s.scratch.u8[:len(x)], x)
+	} else {
+		ok = store(r, r.to16, s.m.level, c.i16, s.scratch.i16[:len(x)], x)
+	}
+	if !ok {
 		for i, v := range x {
 			if v != v {
 				return fmt.Errorf("input %q: element %d is NaN", p.Name, i)
 			}
 		}
 	}
-	c := &s.bufs[r.b.ID]
-	if r.out.kind == u8 {
-		store(r, c.u8, q)
-	} else {
-		store(r, c.i16, q)
-	}
 	return nil
 }
 
-func store[X uint8 | int16](r *input, dst []X, src []int32) {
-	zero, c, pixels := int32(r.out.zero), r.out.c, r.out.h*r.out.w
-	r.out.segments(0, pixels, func(at, i, m int) {
-		if r.order == nil {
-			for ch := range c {
-				d, j := dst[at+ch:], 0
-				for _, v := range src[ch*pixels+i:][:m] {
-					d[j] = X(v - zero)
-					j += c
-				}
-			}
-			return
-		}
-		order := r.order[i*c : (i+m)*c]
+// store quantizes x to scratch and brings that to the buffer. It reports whether all elements are numbers.
+func store[X uint8 | int16](r *input, q *kernels.Quantizer[X], level kernels.Level, dst, scratch []X, x []float32) bool {
+	l := r.out
+	if r.planes == 1 && l.dense() {
+		at := l.at(0, 0)
+		return q.Run(dst[at:at+len(x)], x)
+	}
+	ok := q.Run(scratch, x)
+	rows, width := l.h, l.w
+	if l.dense() {
+		rows, width = 1, l.h*l.w
+	}
+	if r.planes > 0 {
+		kernels.Weave(level, dst[l.at(0, 0):], l.width*l.c, scratch, r.planes, rows, width*l.c/r.planes)
+		return ok
+	}
+	l.segments(0, l.h*l.w, func(at, i, m int) {
+		order := r.order[i*l.c : (i+m)*l.c]
 		d := dst[at:][:len(order)]
 		for j, o := range order {
-			d[j] = X(src[o] - zero)
+			d[j] = scratch[o]
 		}
 	})
+	return ok
 }

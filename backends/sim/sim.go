@@ -11,7 +11,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 
 	"quern/backends/kernels"
 	"quern/ir/hw"
@@ -87,17 +86,17 @@ type State struct {
 	Before func()
 	After  func(k *hw.Kernel)
 
-	m      *Machine
-	bufs   []cells   // by buffer ID
-	copies []cells   // as Machine.copies
-	row    []int64   // accumulators of a scalar program
-	cols   [][]int64 // scratch columns of scalar programs
-	acc    []int32   // accumulators of native code
-	high   []uint8   // high bytes of an image
-	in     [][]int64
-	in32   []int32 // scratch of native inputs
-	out    [][]int64
-	outF   [][]float32
+	m       *Machine
+	bufs    []cells   // by buffer ID
+	copies  []cells   // as Machine.copies
+	row     []int64   // accumulators of a scalar program
+	cols    [][]int64 // scratch columns of scalar programs
+	acc     []int32   // accumulators of native code
+	high    []uint8   // high bytes of an image
+	in      [][]int64
+	scratch cells // of native inputs, in the types of their buffers
+	out     [][]int64
+	outF    [][]float32
 }
 
 // NewState allocates all memory that runs need.
@@ -116,10 +115,12 @@ func (m *Machine) NewState() *State {
 	for range m.cols {
 		s.cols = append(s.cols, kernels.MakeColumn(m.row))
 	}
+	most := 0
 	for _, b := range m.p.Inputs {
 		s.in = append(s.in, make([]int64, b.Len()))
-		s.in32 = slices.Grow(s.in32, b.Len())
+		most = max(most, b.Len())
 	}
+	s.scratch = cells{u8: make([]uint8, most), i16: make([]int16, most)}
 	for _, b := range m.p.Outputs {
 		s.out = append(s.out, make([]int64, b.Len()))
 		s.outF = append(s.outF, make([]float32, b.Len()))
@@ -173,7 +174,7 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 	}
 	for i, b := range p.Inputs {
 		if r := s.m.inputs[i]; r != nil {
-			if err := r.put(s, in[i], s.in32[:cap(s.in32)]); err != nil {
+			if err := r.put(s, in[i]); err != nil {
 				return nil, err
 			}
 			continue

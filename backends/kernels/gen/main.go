@@ -67,7 +67,6 @@ func generate() (map[string][]byte, error) {
 			l.sumPool(bytes)
 			l.deep(bytes)
 		}
-		l.input()
 		l.grid()
 		l.elementwises()
 		tile := 4
@@ -89,6 +88,9 @@ func generate() (map[string][]byte, error) {
 			l.high()
 		}
 	}
+	lanes{a, false}.quantizer(1)
+	lanes{a, false}.quantizer(2)
+	a.weave()
 	a.turn()
 	a.table()
 	a.rows(1)
