@@ -63,6 +63,11 @@ const (
 	kFrom32ColumnAVX512
 	kTo8ColumnAVX512
 	kTo16ColumnAVX512
+	kWideDot4x2AVX512
+	kWideDot4x1AVX512
+	kWideDot1x4AVX512
+	kWideDot1x2AVX512
+	kWideDot1x1AVX512
 	kWidenAVX512
 	kFinish16AVX512
 	kHighAVX512
@@ -87,6 +92,11 @@ const (
 	kFrom16ColumnAVX2
 	kFrom32ColumnAVX2
 	kTo16ColumnAVX2
+	kWideDot2x2AVX2
+	kWideDot2x1AVX2
+	kWideDot1x4AVX2
+	kWideDot1x2AVX2
+	kWideDot1x1AVX2
 	kWidenAVX2
 	kFinish16AVX2
 	kQuantize8AVX2
@@ -214,6 +224,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		to8ColumnAVX512(a)
 	case kTo16ColumnAVX512:
 		to16ColumnAVX512(a)
+	case kWideDot4x2AVX512:
+		wideDot4x2AVX512(a)
+	case kWideDot4x1AVX512:
+		wideDot4x1AVX512(a)
+	case kWideDot1x4AVX512:
+		wideDot1x4AVX512(a)
+	case kWideDot1x2AVX512:
+		wideDot1x2AVX512(a)
+	case kWideDot1x1AVX512:
+		wideDot1x1AVX512(a)
 	case kWidenAVX512:
 		widenAVX512(a)
 	case kFinish16AVX512:
@@ -262,6 +282,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		from32ColumnAVX2(a)
 	case kTo16ColumnAVX2:
 		to16ColumnAVX2(a)
+	case kWideDot2x2AVX2:
+		wideDot2x2AVX2(a)
+	case kWideDot2x1AVX2:
+		wideDot2x1AVX2(a)
+	case kWideDot1x4AVX2:
+		wideDot1x4AVX2(a)
+	case kWideDot1x2AVX2:
+		wideDot1x2AVX2(a)
+	case kWideDot1x1AVX2:
+		wideDot1x1AVX2(a)
 	case kWidenAVX2:
 		widenAVX2(a)
 	case kFinish16AVX2:
@@ -457,6 +487,21 @@ func to8ColumnAVX512(a unsafe.Pointer)
 func to16ColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
+func wideDot4x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func wideDot4x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x4AVX512(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x1AVX512(a unsafe.Pointer)
+
+//go:noescape
 func widenAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -527,6 +572,21 @@ func from32ColumnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func to16ColumnAVX2(a unsafe.Pointer)
+
+//go:noescape
+func wideDot2x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func wideDot2x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x4AVX2(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func wideDot1x1AVX2(a unsafe.Pointer)
 
 //go:noescape
 func widenAVX2(a unsafe.Pointer)

@@ -42,6 +42,23 @@ var dots256 = [6]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x4I16AVX2, kDot1x8I
 const evenAVX512 = false
 
 // requantKernel is the function for results of the given bytes, and with ties to even or without; 0 where there is none.
+// wideDotKernel is the function for a tile of 1 pixel by 1, 2 or 4 blocks, or of many by 1 or 2.
+func wideDotKernel(l Level, many bool, blocks int) kernel {
+	i := map[int]int{1: 0, 2: 1, 4: 2}[blocks]
+	if many {
+		i += 3
+	}
+	if l == AVX2 {
+		return wideDots256[i]
+	}
+	return wideDots512[i]
+}
+
+var (
+	wideDots512 = [5]kernel{kWideDot1x1AVX512, kWideDot1x2AVX512, kWideDot1x4AVX512, kWideDot4x1AVX512, kWideDot4x2AVX512}
+	wideDots256 = [5]kernel{kWideDot1x1AVX2, kWideDot1x2AVX2, kWideDot1x4AVX2, kWideDot2x1AVX2, kWideDot2x2AVX2}
+)
+
 func requantKernel(l Level, bytes int, ties bool) kernel {
 	i := 0
 	if ties {

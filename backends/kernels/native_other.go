@@ -10,6 +10,8 @@ func (kernel) call(unsafe.Pointer) { panic("kernels: no native code for this CPU
 
 func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code for this CPU") }
 
+func wideDotKernel(Level, bool, int) kernel { panic("kernels: no native code for this CPU") }
+
 func requantKernel(Level, int, bool) kernel { panic("kernels: no native code for this CPU") }
 
 func tableKernel(Level) kernel { return 0 }

@@ -11,11 +11,12 @@ import (
 //
 // Groups cut the window. Where its sums then fit 32 bits, the first part is all there is. Else, with bytes (AVX-512), the second part is a
 // convolution of high bytes alone, which is near the sum, and the first part is the sum modulo 2^32: their difference is the error, and
-// where that is proved to fit 32 bits, it is known exactly. Without bytes, the parts are those of the weights' low bytes and of the
-// rest. It is immutable.
+// where that is proved to fit 32 bits, it is known exactly. With AVX2, the second part is the sum of high halves of the sums of
+// segments: see wideDot. Where those fail, the parts are those of the weights' low bytes and of the rest. It is immutable.
 type Wide struct {
 	k       *columnKernels
-	channel int // output channels
+	channel int      // output channels
+	dot     *wideDot // both parts, or, by their own convolutions:
 	first   []narrow[int16]
 	second  []narrow[int16] // either
 	high    []narrow[uint8] // or, or neither
@@ -54,6 +55,14 @@ func NewWide(level Level, pixels, off []int, run int, w []int32, bias []int64, l
 	oc, k := len(bias), len(off)*run
 	b := &wideBuilder{level: level, pixels: pixels, off: off, run: run, oc: oc, lo: lo, hi: hi}
 	r := &Wide{k: columnsOf(level), channel: oc, start: append([]int64(nil), bias...), up: make([]int64, oc), back: make([]int32, oc)}
+	if level == AVX2 {
+		if r.dot = newWideDot(level, pixels, off, run, w, lo, hi); r.dot != nil {
+			for o := range oc {
+				r.back[o], r.up[o] = 16, 16
+			}
+			return r, r.finish()
+		}
+	}
 	// A group more costs a few instructions for each sum, and a second part half a multiplication, or a whole one, for each weight.
 	if groups := b.cut(w, nil, nil, 1+k/48); groups != nil {
 		for _, g := range groups {
@@ -138,7 +147,7 @@ func NewWideDeep(level Level, pixels, off []int, w []int32, bias []int64) (*Wide
 
 // finish makes the table of the kernel widen.
 func (w *Wide) finish() error {
-	if len(w.first) == 0 {
+	if len(w.first) == 0 && w.dot == nil {
 		return fmt.Errorf("kernels: wide convolution: one element has too large a product")
 	}
 	lanes := w.k.lanes
@@ -158,13 +167,28 @@ func (w *Wide) finish() error {
 func set64(t []int32, i int, v int64) { t[2*i], t[2*i+1] = int32(v), int32(v>>32) }
 
 // Width, Tile: as of Conv.
-func (w *Wide) Width() int { return w.first[0].Width() }
+func (w *Wide) Width() int {
+	if w.dot != nil {
+		return w.dot.oc
+	}
+	return w.first[0].Width()
+}
 
 // Tile is the number of pixels that are computed together.
-func (w *Wide) Tile() int { return w.first[0].Tile() }
+func (w *Wide) Tile() int {
+	if w.dot != nil {
+		return w.dot.tile
+	}
+	return w.first[0].Tile()
+}
 
 // Parts is how many times the accumulators of a Conv are needed.
-func (w *Wide) Parts() int { return len(w.first) + len(w.second) + len(w.high) }
+func (w *Wide) Parts() int {
+	if w.dot != nil {
+		return 2
+	}
+	return len(w.first) + len(w.second) + len(w.high)
+}
 
 // High tells whether Sums reads the high bytes of elements.
 func (w *Wide) High() bool { return len(w.high) > 0 }
@@ -173,6 +197,10 @@ func (w *Wide) High() bool { return len(w.high) > 0 }
 // Width. high are the HighBytes of x, if High.
 func (w *Wide) Sums(acc []int32, x []int16, high []uint8, first, n int) {
 	room := len(acc) / w.Parts()
+	if w.dot != nil {
+		w.dot.run(acc, room, x, first, n)
+		return
+	}
 	next := func() (a []int32) {
 		a, acc = acc[:room], acc[room:]
 		return a
@@ -191,7 +219,7 @@ func (w *Wide) Sums(acc []int32, x []int16, high []uint8, first, n int) {
 // args has what all kernels over parts need; the parts of the given pixel are the first ones.
 func (w *Wide) args(acc []int32, pixel int) wideArgs {
 	room := len(acc) / w.Parts()
-	a := wideArgs{acc: unsafe.Pointer(&acc[pixel*w.Width()]), accStride: 4 * w.Width(), pairs: len(w.first), pair: 4 * room}
+	a := wideArgs{acc: unsafe.Pointer(&acc[pixel*w.Width()]), accStride: 4 * w.Width(), pairs: max(len(w.first), 1), pair: 4 * room}
 	if w.Parts() > len(w.first) {
 		a.pair, a.second = 8*room, 4*room
 	}

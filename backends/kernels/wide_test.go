@@ -74,6 +74,8 @@ func TestWide(t *testing.T) {
 			name := fmt.Sprintf("%v seed %d: %d pixels, %d channels, %d runs of %d, weights to %d, %d parts", l, seed, pixels, oc, runs, run, most, c.Parts())
 			done[fmt.Sprintf("%d groups", min(len(c.first), 3))]++
 			switch {
+			case c.dot != nil:
+				done["segments"]++
 			case c.High():
 				done["bytes"]++
 			case c.second != nil:
@@ -91,11 +93,11 @@ func TestWide(t *testing.T) {
 			}
 			testWideRequant(t, r, name, c, acc, want, ties, done)
 		}
-		second := "halves"
+		ways := []string{"segments"}
 		if l == AVX512 {
-			second = "bytes"
+			ways = []string{"bytes", "1 groups", "2 groups", "3 groups"}
 		}
-		for _, what := range []string{second, "1 groups", "2 groups", "3 groups", "floor", "half up", "half even", "ties"} {
+		for _, what := range append(ways, "floor", "half up", "half even", "ties") {
 			if done[what] < 20 {
 				t.Errorf("%v: %s: %d, want more: %v", l, what, done[what], done)
 			}

@@ -6,6 +6,9 @@ type span struct{ lo, hi int64 }
 // fits reports whether the numbers less the middle one fit 32 bits.
 func (s span) fits() bool { return s.hi-s.lo < 1<<32 }
 
+// fits32 reports whether the numbers themselves fit 32 bits.
+func (s span) fits32() bool { return s.lo >= -1<<31 && s.hi < 1<<31 }
+
 // middle is the number that leaves what fits in -1<<31..1<<31-1.
 func (s span) middle() int64 { return s.lo + 1<<31 }
 

@@ -82,6 +82,9 @@ func generate() (map[string][]byte, error) {
 			}
 		}
 		l.columns()
+		for _, t := range l.wideTiles() {
+			l.wideDot(t[0], t[1])
+		}
 		l.widen()
 		l.finish()
 		if zmm {
