@@ -48,10 +48,18 @@ type columnKernels struct {
 	finish16, high                     kernel
 	rows, quantize                     [2]kernel // by bytes of an element, less 1
 	weave                              kernel
+	winograd                           winogradKernels
 }
 
 // poolKernels are those over windows of one type of elements.
 type poolKernels struct{ max, sum, deep kernel }
+
+// winogradKernels are those of gen/winograd.go.
+type winogradKernels struct {
+	tiles    [2]kernel // by bytes of an element, less 1
+	untiles  kernel
+	products []productsForm
+}
 
 func (k *columnKernels) pool(bytes int) *poolKernels {
 	if bytes == 1 {

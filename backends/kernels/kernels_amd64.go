@@ -43,6 +43,12 @@ const (
 	kAddFloatsAVX512
 	kFloat8x2AVX512
 	kFloat8x1AVX512
+	kTiles16AVX512
+	kUntilesAVX512
+	kTiles8AVX512
+	kProducts8x1AVX512
+	kProducts8x2AVX512
+	kProducts4x4AVX512
 	kLineAVX512
 	kBlend8x8to8AVX512
 	kBlend8x8to16AVX512
@@ -80,6 +86,9 @@ const (
 	kAddFloatsAVX2
 	kFloat4x2AVX2
 	kFloat4x1AVX2
+	kTiles16AVX2
+	kUntilesAVX2
+	kProducts4x2AVX2
 	kLineAVX2
 	kBlend16x16to16AVX2
 	kAddColumnAVX2
@@ -184,6 +193,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		float8x2AVX512(a)
 	case kFloat8x1AVX512:
 		float8x1AVX512(a)
+	case kTiles16AVX512:
+		tiles16AVX512(a)
+	case kUntilesAVX512:
+		untilesAVX512(a)
+	case kTiles8AVX512:
+		tiles8AVX512(a)
+	case kProducts8x1AVX512:
+		products8x1AVX512(a)
+	case kProducts8x2AVX512:
+		products8x2AVX512(a)
+	case kProducts4x4AVX512:
+		products4x4AVX512(a)
 	case kLineAVX512:
 		lineAVX512(a)
 	case kBlend8x8to8AVX512:
@@ -258,6 +279,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX2(a)
 	case kFloat4x1AVX2:
 		float4x1AVX2(a)
+	case kTiles16AVX2:
+		tiles16AVX2(a)
+	case kUntilesAVX2:
+		untilesAVX2(a)
+	case kProducts4x2AVX2:
+		products4x2AVX2(a)
 	case kLineAVX2:
 		lineAVX2(a)
 	case kBlend16x16to16AVX2:
@@ -427,6 +454,24 @@ func float8x2AVX512(a unsafe.Pointer)
 func float8x1AVX512(a unsafe.Pointer)
 
 //go:noescape
+func tiles16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func untilesAVX512(a unsafe.Pointer)
+
+//go:noescape
+func tiles8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func products8x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func products8x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func products4x4AVX512(a unsafe.Pointer)
+
+//go:noescape
 func lineAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -536,6 +581,15 @@ func float4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float4x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func tiles16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func untilesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func products4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func lineAVX2(a unsafe.Pointer)

@@ -106,7 +106,9 @@ var columns512 = columnKernels{
 		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
 	},
 	line: kLineAVX512, relu: kReluFloatsAVX512, addFloats: kAddFloatsAVX512, float1: kFloat8x1AVX512, float2: kFloat8x2AVX512,
-	rows:     [2]kernel{kRows8AVX512, kRows16AVX512},
+	rows: [2]kernel{kRows8AVX512, kRows16AVX512},
+	winograd: winogradKernels{[2]kernel{kTiles8AVX512, kTiles16AVX512}, kUntilesAVX512,
+		[]productsForm{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}}},
 	quantize: quantizers, weave: kWeaveAVX2,
 	bytes: poolKernels{kMax8AVX512, kSum8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kSum16AVX512, kDeep16AVX512},
 }
@@ -117,6 +119,7 @@ var columns256 = columnKernels{
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
 	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2, float1: kFloat4x1AVX2, float2: kFloat4x2AVX2,
 	words:    poolKernels{kMax16AVX2, kSum16AVX2, kDeep16AVX2},
+	winograd: winogradKernels{[2]kernel{0, kTiles16AVX2}, kUntilesAVX2, []productsForm{{kProducts4x2AVX2, 4, 2}}},
 	quantize: quantizers, weave: kWeaveAVX2,
 }
 

@@ -229,11 +229,15 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 			r.to16 = append(r.to16, y)
 		}
 	}
-	if deep {
+	tiles := winograd[X](m, k, &im)
+	switch {
+	case tiles != nil:
+		add(tiles, nil)
+	case deep:
 		r.mg = d.OC
 		p := deepPart(d, &im)
 		add(kernels.NewDeepConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.weights, p.bias))
-	} else {
+	default:
 		for _, p := range parts(d, &im) {
 			add(kernels.NewConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias))
 		}
@@ -246,7 +250,11 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	}
 	tile := r.groups[0].Tile()
 	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	m.acc = max(m.acc, r.chunk*r.groups[0].Width())
+	acc := r.chunk * r.groups[0].Width()
+	if tiles != nil {
+		acc += tiles.Scratch()
+	}
+	m.acc = max(m.acc, acc)
 	m.row = max(m.row, r.chunk*d.OC)
 	return r
 }

@@ -75,6 +75,7 @@ func generate() (map[string][]byte, error) {
 		}
 		l.float(tile, 2)
 		l.float(tile, 1)
+		l.winograd()
 		l.line()
 		for i := range 8 {
 			if a, b, to := 1+i/4, 1+i/2%2, 1+i%2; zmm || i == 7 {

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// winograd writes all functions of kernels.Winograd.
+func (a lanes) winograd() {
+	a.tiles(2)
+	a.untiles()
+	if !a.zmm {
+		a.products(4, 2)
+		return
+	}
+	a.tiles(1)
+	a.products(8, 1)
+	a.products(8, 2)
+	a.products(4, 4)
+}
+
+// The fields of tilesArgs.
+const (
+	tilesX       = iota
+	tilesRow     // bytes from x to each of 6 rows
+	tilesDst     = tilesRow + 6
+	tilesStrip   = iota + 5 // scratch: 6 registers for each column
+	tilesCols               // columns
+	tilesStep               // bytes between them
+	tilesTile               // bytes from the strip to each tile's first column
+	tilesTiles              // their number
+	tilesBlocks             // registers of channels
+	tilesPlane              // bytes between the results of a tile
+	tilesNext               // scratch of the kernel: bytes from a pixel to its channels
+	tilesNextDst            // and from dst
+)
+
+// tiles takes a row of tiles of 6x6 elements of the given bytes to the domain of products: B^T d B in 16 bits, first down the columns,
+// which neighbouring tiles share, then along the rows.
+func (a lanes) tiles(bytes int) {
+	name := fmt.Sprintf("tiles%d%s", 8*bytes, a.suffix())
+	a.begin(name, name+" transforms a row of tiles.")
+	size := a.bytes()
+	rows := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13}
+	x, strip, n, tile, dst := reg.R14, reg.RDI, reg.RCX, reg.RSI, reg.RBX
+	a.XORQ(x, x)
+	a.MOVQ(x, field(tilesNext))
+	a.MOVQ(x, field(tilesNextDst))
+
+	a.Label("block")
+	for i, r := range rows {
+		a.MOVQ(field(tilesRow+i), r)
+		a.ADDQ(field(tilesX), r)
+	}
+	a.MOVQ(field(tilesNext), x)
+	a.MOVQ(field(tilesStrip), strip)
+	a.MOVQ(field(tilesCols), n)
+	a.Label("column")
+	for i, r := range rows {
+		m := operand.Mem{Base: r, Index: x, Scale: 1}
+		if bytes == 1 {
+			a.VPMOVZXBW(m, a.v(i))
+		} else {
+			a.load(m, a.v(i))
+		}
+	}
+	for i, v := range a.transformed() {
+		a.store(v, at(strip, i*size))
+	}
+	a.ADDQ(field(tilesStep), x)
+	a.ADDQ(operand.I32(6*size), strip)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("column"))
+
+	plane := a.multiples(tilesPlane, reg.R8, reg.R9, reg.R10)
+	a.MOVQ(field(tilesDst), dst)
+	a.ADDQ(field(tilesNextDst), dst)
+	a.MOVQ(field(tilesTile), tile)
+	a.MOVQ(field(tilesTiles), n)
+	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11)
+	a.Label("tile")
+	a.MOVQ(at(tile, 0), strip)
+	a.ADDQ(field(tilesStrip), strip)
+	for i := range 6 {
+		for j := range 6 {
+			a.load(at(strip, (6*j+i)*size), a.v(j))
+		}
+		for j, v := range a.transformed() {
+			a.store(v, plane(dst, j))
+		}
+		a.ADDQ(reg.R11, dst)
+	}
+	a.ADDQ(operand.Imm(8), tile)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("tile"))
+
+	a.ADDQ(operand.I32(size/2*bytes), field(tilesNext))
+	a.ADDQ(operand.I32(size), field(tilesNextDst))
+	a.DECQ(field(tilesBlocks))
+	a.JNE(operand.LabelRef("block"))
+	a.end()
+}
+
+// multiples loads a step into one, and 3 and 5 times as much into the other registers, and addresses up to 5 steps after a register.
+func (a lanes) multiples(step int, one, three, five reg.Register) func(base reg.Register, i int) operand.Mem {
+	a.MOVQ(field(step), one)
+	a.LEAQ(operand.Mem{Base: one, Index: one, Scale: 2}, three)
+	a.LEAQ(operand.Mem{Base: one, Index: one, Scale: 4}, five)
+	return func(base reg.Register, i int) operand.Mem {
+		m := operand.Mem{Base: base}
+		switch i {
+		case 1, 2, 4:
+			m.Index, m.Scale = one, uint8(i)
+		case 3:
+			m.Index, m.Scale = three, 1
+		case 5:
+			m.Index, m.Scale = five, 1
+		}
+		return m
+	}
+}
+
+// transformed are the registers with B^T of registers 0 to 5, which are lost.
+func (a lanes) transformed() [6]reg.VecPhysical {
+	d0, d1, d2, d3, d4, d5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
+	p, q, r, s, t := a.v(6), a.v(7), a.v(8), a.v(9), a.v(10)
+	a.VPSLLW(operand.Imm(2), d2, p)
+	a.VPSUBW(p, d4, p) // d4 - 4 d2
+	a.VPSLLW(operand.Imm(2), d1, q)
+	a.VPSUBW(q, d3, q) // d3 - 4 d1
+	a.VPSUBW(d2, d4, r)
+	a.VPSUBW(d1, d3, s)
+	a.VPADDW(s, s, s) // 2 d3 - 2 d1
+	a.VPSUBW(d2, d0, d0)
+	a.VPSLLW(operand.Imm(2), d0, d0)
+	a.VPADDW(r, d0, d0) // 4 d0 - 5 d2 + d4
+	a.VPSUBW(d3, d5, d5)
+	a.VPADDW(s, s, t)
+	a.VPSUBW(t, d5, d5) // 4 d1 - 5 d3 + d5
+	a.VPADDW(q, p, d1)
+	a.VPSUBW(q, p, d2)
+	a.VPADDW(s, r, d3)
+	a.VPSUBW(s, r, d4)
+	return [6]reg.VecPhysical{d0, d1, d2, d3, d4, d5}
+}
+
+// The fields of productsArgs.
+const (
+	productsX       = iota
+	productsW       // in the order of the loops
+	productsAcc     //
+	productsPoints  // of a tile
+	productsColumns // of blocks of output channels
+	productsGroups  // of tiles
+	productsSteps   // of 4 channels
+	productsTile    // bytes between tiles of elements
+	productsPlane   // and between their points
+	productsTileAcc // and between tiles of products
+	productsColumn  // scratch of the kernel
+)
+
+// products adds up the products of each point of all tiles over channels, for some tiles by some blocks of output channels at a time.
+func (a lanes) products(tiles, blocks int) {
+	name := fmt.Sprintf("products%dx%d%s", tiles, blocks, a.suffix())
+	a.begin(name, fmt.Sprintf("%s adds up products of %d tiles by %d blocks of output channels.", name, tiles, blocks))
+	size := a.bytes()
+	x, next, w, first, acc, groups, n, seven, toAcc := reg.RSI, reg.R13, reg.RDX, reg.RDI, reg.RBX, reg.RCX, reg.R14, reg.R11, reg.R12
+	sum := func(t, b int) reg.VecPhysical { return a.v(t*blocks + b) }
+	weights := func(b int) reg.VecPhysical { return a.v(tiles*blocks + b) }
+	d, tmp := a.v((tiles+1)*blocks), a.v((tiles+1)*blocks+1)
+	tile := a.multiples(productsTile, reg.R8, reg.R9, reg.R10)
+	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R8, Scale: 4}, seven)
+	a.MOVQ(field(productsTileAcc), toAcc)
+	a.MOVQ(field(productsW), first)
+
+	a.Label("point")
+	a.MOVQ(field(productsColumns), n)
+	a.MOVQ(n, field(productsColumn))
+	a.Label("column")
+	a.MOVQ(field(productsX), next)
+	a.MOVQ(field(productsAcc), acc)
+	a.MOVQ(field(productsGroups), groups)
+	a.Label("group")
+	a.MOVQ(next, x)
+	a.MOVQ(first, w)
+	a.MOVQ(field(productsSteps), n)
+	for t := range tiles {
+		for b := range blocks {
+			a.clear(sum(t, b))
+		}
+	}
+	a.Label("step")
+	for half := range 2 {
+		for b := range blocks {
+			a.load(at(w, (half*blocks+b)*size), weights(b))
+		}
+		for t := range tiles {
+			m := tile(x, t)
+			switch t {
+			case 6:
+				m.Index, m.Scale = reg.R9, 2
+			case 7:
+				m.Index, m.Scale = seven, 1
+			}
+			m.Disp = 4 * half
+			a.VPBROADCASTD(m, d)
+			for b := range blocks {
+				if a.zmm {
+					a.VPDPWSSD(weights(b), d, sum(t, b))
+					continue
+				}
+				a.VPMADDWD(weights(b), d, tmp)
+				a.VPADDD(tmp, sum(t, b), sum(t, b))
+			}
+		}
+	}
+	a.ADDQ(operand.Imm(8), x)
+	a.ADDQ(operand.I32(2*blocks*size), w)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("step"))
+	for t := range tiles {
+		for b := range blocks {
+			a.store(sum(t, b), at(acc, b*size))
+		}
+		a.ADDQ(toAcc, acc)
+	}
+	a.LEAQ(operand.Mem{Base: next, Index: reg.R8, Scale: 4}, next)
+	if tiles == 8 {
+		a.LEAQ(operand.Mem{Base: next, Index: reg.R8, Scale: 4}, next)
+	}
+	a.DECQ(groups)
+	a.JNE(operand.LabelRef("group"))
+	a.MOVQ(w, first)
+	a.ADDQ(operand.I32(blocks*size), field(productsAcc)) // the next point's follow the last column
+	a.DECQ(field(productsColumn))
+	a.JNE(operand.LabelRef("column"))
+	a.MOVQ(field(productsPlane), n)
+	a.ADDQ(n, field(productsX))
+	a.DECQ(field(productsPoints))
+	a.JNE(operand.LabelRef("point"))
+	a.end()
+}
+
+// The fields of untilesArgs.
+const (
+	untilesX      = iota
+	untilesAcc    // of the first tile
+	untilesBias   // for each channel
+	untilesSquare // scratch: 24 registers
+	untilesTile   // bytes from acc to each tile's first pixel
+	untilesTiles  // their number
+	untilesBlocks // registers of channels
+	untilesPlane  // bytes between the products of a tile, and between pixels of acc
+	untilesRow    // bytes between rows of acc
+	untilesNinth  // modulo 2^32
+)
+
+// untiles takes the products of tiles back: sums of 4x4 pixels, first down the columns, then along the rows. The products of the
+// first row and column are 24 times too large, the others 12 times, in each direction.
+func (a lanes) untiles() {
+	name := "untiles" + a.suffix()
+	a.begin(name, name+" transforms products back.")
+	size := a.bytes()
+	x, to, bias, square, blocks, p := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.RCX, reg.R13
+	tile := reg.R14
+	ninth := a.v(11)
+	a.VPBROADCASTD(field(untilesNinth), ninth)
+	a.MOVQ(field(untilesTile), tile)
+	a.MOVQ(field(untilesX), x)
+	a.MOVQ(field(untilesSquare), square)
+	plane := a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
+	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11) // 6 planes
+	a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 2}, reg.R12)
+	a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 4}, reg.R10)
+
+	a.Label("tile")
+	a.MOVQ(at(tile, 0), to)
+	a.ADDQ(field(untilesAcc), to)
+	a.MOVQ(field(untilesBias), bias)
+	a.MOVQ(field(untilesBlocks), blocks)
+	a.Label("block")
+	a.MOVQ(x, p)
+	for j := range 6 {
+		for i, m := range []operand.Mem{{}, {Index: reg.R11, Scale: 1}, {Index: reg.R11, Scale: 2}, {Index: reg.R12, Scale: 1}, {Index: reg.R11, Scale: 4}, {Index: reg.R10, Scale: 1}} {
+			m.Base = p
+			a.load(m, a.v(i))
+		}
+		for i, v := range a.restored() {
+			a.store(v, at(square, (6*i+j)*size))
+		}
+		a.ADDQ(reg.R8, p)
+	}
+	a.MOVQ(to, p)
+	for i := range 4 {
+		for j := range 6 {
+			a.load(at(square, (6*i+j)*size), a.v(j))
+		}
+		for j, v := range a.restored() {
+			a.VPMULLD(ninth, v, v)
+			shift := uint64(6)
+			if i > 0 {
+				shift--
+			}
+			if j > 0 {
+				shift--
+			}
+			a.VPSRAD(operand.Imm(shift), v, v)
+			a.VPADDD(at(bias, 0), v, v)
+			a.store(v, plane(p, j))
+		}
+		if i < 3 {
+			a.ADDQ(field(untilesRow), p)
+		}
+	}
+	for _, r := range []reg.Register{x, to, bias} {
+		a.ADDQ(operand.I32(size), r)
+	}
+	a.DECQ(blocks)
+	a.JNE(operand.LabelRef("block"))
+	// The next tile is 36 planes on: the blocks were one, and here are 30 and 5.
+	a.ADDQ(reg.R10, x)
+	a.LEAQ(operand.Mem{Base: x, Index: reg.R8, Scale: 4}, x)
+	a.ADDQ(reg.R8, x)
+	a.ADDQ(operand.Imm(8), tile)
+	a.DECQ(field(untilesTiles))
+	a.JNE(operand.LabelRef("tile"))
+	a.end()
+}
+
+// restored are the registers with what A^T makes of registers 0 to 5, which are lost.
+func (a lanes) restored() [4]reg.VecPhysical {
+	m0, m1, m2, m3, m4, m5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
+	s, d, t, e := a.v(6), a.v(7), a.v(8), a.v(9)
+	a.VPADDD(m2, m1, s)
+	a.VPSUBD(m2, m1, d)
+	a.VPADDD(m4, m3, t)
+	a.VPSUBD(m4, m3, e)
+	a.VPADDD(t, s, m1)
+	a.VPADDD(t, m1, m2) // s + 2 t
+	a.VPADDD(s, m0, m0)
+	a.VPADDD(m1, m0, m0) // m0 + 2 s + t
+	a.VPADDD(e, d, m1)   // d + e
+	a.VPADDD(e, e, e)
+	a.VPADDD(m5, e, e)
+	a.VPADDD(e, e, e)
+	a.VPADDD(e, d, m3) // d + 4 e + 2 m5
+	return [4]reg.VecPhysical{m0, m1, m2, m3}
+}
