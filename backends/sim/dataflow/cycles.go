@@ -68,8 +68,10 @@ func (n *network) timing() *Timing {
 		}
 	}
 	for _, f := range n.fifos {
-		f.merge(true)
-		t.Marks = append(t.Marks, f.most)
+		if f.marks != nil {
+			f.marks.merge(true)
+			t.Marks = append(t.Marks, f.marks.most)
+		}
 	}
 	t.Latency = ends[0]
 	t.Interval = ends[runs-1]

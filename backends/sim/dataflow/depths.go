@@ -104,6 +104,15 @@ func (z *sizer) try(marks bool) (*network, *Timing, error) {
 // start finds depths of the given channels that meet the goal, in two ways side by side, and takes what is cheaper in the end: from one
 // depth for all downwards, or from greater depths for those that seem to need it.
 func (z *sizer) start(channels []int) error {
+	unbounded := slices.Clone(z.depth)
+	for _, i := range channels {
+		unbounded[i] = sizeRuns * z.d.Channels[i].Words
+		z.depth[i] = stream.MinDepth
+	}
+	n, t, err := z.try(false)
+	if err != nil {
+		return err
+	}
 	ways := []func(*sizer, int, *network, int) bool{(*sizer).any, (*sizer).waiting}
 	found := make([]*sizer, len(ways))
 	var eg errgroup.Group
@@ -111,7 +120,7 @@ func (z *sizer) start(channels []int) error {
 		y := *z
 		y.depth = slices.Clone(z.depth)
 		found[i] = &y
-		eg.Go(func() error { return y.startBy(channels, deeper) })
+		eg.Go(func() error { return y.startBy(channels, unbounded, n, t, deeper) })
 	}
 	if err := eg.Wait(); err != nil {
 		return err
@@ -129,21 +138,9 @@ func (z *sizer) start(channels []int) error {
 	return nil
 }
 
-// startBy makes channels deeper, from the least depth on, until the goal is met, and then cheaper.
-func (z *sizer) startBy(channels []int, deeper func(*sizer, int, *network, int) bool) error {
-	unbounded := slices.Clone(z.depth)
-	for _, i := range channels {
-		unbounded[i] = sizeRuns * z.d.Channels[i].Words
-		z.depth[i] = stream.MinDepth
-	}
-	for {
-		n, t, err := z.try(false)
-		if err != nil {
-			return err
-		}
-		if t.Interval <= z.goal {
-			break
-		}
+// startBy makes channels deeper, from depths on with which the network did as n and t say, until the goal is met, and then cheaper.
+func (z *sizer) startBy(channels, unbounded []int, n *network, t *Timing, deeper func(*sizer, int, *network, int) bool) (err error) {
+	for t.Interval > z.goal {
 		again := false
 		for _, i := range channels {
 			if z.depth[i] < unbounded[i] && deeper(z, i, n, t.Interval) {
@@ -155,9 +152,11 @@ func (z *sizer) startBy(channels []int, deeper func(*sizer, int, *network, int) 
 			copy(z.depth, unbounded)
 			break
 		}
+		if n, t, err = z.try(false); err != nil {
+			return err
+		}
 	}
-	_, t, err := z.try(true)
-	if err != nil {
+	if _, t, err = z.try(true); err != nil {
 		return err
 	}
 	if t.Interval > z.goal {

@@ -62,7 +62,7 @@ func newNetwork(p *program, depths []int, marks bool) *network {
 		n.fifos = append(n.fifos, newFIFO(depth, marks))
 	}
 	for i, s := range p.d.Stages {
-		r := &proc{s: s, steps: p.steps[i], lat: s.Latency(), off: 1, offX: 1, left: p.steps[i][0].n, base: 1,
+		r := &proc{s: s, steps: p.steps[i], iterations: s.Iterations(), lat: s.Latency(), off: 1, offX: 1, left: p.steps[i][0].n, base: 1,
 			exits: newRing[exit](s.Latency() + 1), stalls: newRing[stall](s.Latency() + 1)}
 		for _, c := range s.In {
 			n.fifos[c.ID].reader = i
@@ -72,6 +72,7 @@ func newNetwork(p *program, depths []int, marks bool) *network {
 			n.fifos[c.ID].writer = i
 			r.out = append(r.out, n.fifos[c.ID])
 		}
+		r.narrow = len(r.in) <= 1 && len(r.out) <= 1
 		n.procs = append(n.procs, r)
 	}
 	return n
@@ -90,15 +91,17 @@ func (n *network) run(runs int) error {
 		for _, i := range q {
 			p := n.procs[i]
 			p.queued = false
-			pulls, pushes := p.advance()
-			for k := 0; pulls != 0; k, pulls = k+1, pulls>>1 {
-				if pulls&1 != 0 {
-					n.wake(p.in[k].writer)
+			p.advance()
+			for _, f := range p.in {
+				if f.blocked && f.pushes-f.pulls < f.depth {
+					f.blocked = false
+					n.wake(f.writer)
 				}
 			}
-			for k := 0; pushes != 0; k, pushes = k+1, pushes>>1 {
-				if pushes&1 != 0 {
-					n.wake(p.out[k].reader)
+			for _, f := range p.out {
+				if f.starved && f.pushes > f.pulls {
+					f.starved = false
+					n.wake(f.reader)
 				}
 			}
 		}
@@ -129,112 +132,109 @@ func (n *network) deadlock() error {
 	return e
 }
 
-// fifo keeps, for each of its places, when it was last filled or freed.
+// fifo keeps when the words came that are in it, and when the last depth words went. A word needs the place of the word depth before it;
+// the first ones find theirs free from time 0 on.
 type fifo struct {
-	depth          int
-	cells          []int // time of the push or the pull; as many as are used so far, up to depth
-	pushes, pulls  int
-	w, r           int // place of the next word in and out
-	writer, reader int
-	full, none     int // clock cycles for which its writer was blocked, and its reader starved
-	marks          bool
-	came, went     []int // times not yet merged into most
-	words, most    int
-	ahead          int // length of went at which to merge
+	depth            int
+	came, went       []int // times by the number of the word, modulo the length, a power of two
+	pushes, pulls    int
+	writer, reader   int
+	blocked, starved bool // its writer or its reader waits for it
+	full, none       int  // clock cycles for which its writer was blocked, and its reader starved
+	marks            *marks
 }
 
-func newFIFO(depth int, marks bool) *fifo {
-	return &fifo{depth: depth, cells: make([]int, min(depth, 64)), marks: marks}
+// marks finds the most words that a FIFO held.
+type marks struct {
+	came, went  []int // times not yet merged into most
+	words, most int
+	ahead       int // length of went at which to merge
 }
 
-func (f *fifo) empty() bool { return f.pushes == f.pulls }
-
-// grow makes room for the next word and reports whether there is a place for it. While there were fewer words than the depth in all, a
-// word needs no place that another one has left.
-func (f *fifo) grow() bool {
-	if f.pushes-f.pulls == f.depth {
-		return false
+func newFIFO(depth int, mark bool) *fifo {
+	n := 1 << bits.Len(uint(depth-1))
+	times := make([]int, 2*n)
+	f := &fifo{depth: depth, came: times[:n], went: times[n:]}
+	if mark {
+		f.marks = &marks{}
 	}
-	if f.w == len(f.cells) {
-		if len(f.cells) == f.depth {
-			f.w = 0
-			return true
-		}
-		more := make([]int, min(f.depth, 2*len(f.cells)))
-		copy(more, f.cells)
-		f.cells = more
-	}
-	return true
+	return f
 }
+
+func (f *fifo) empty() bool  { return f.pushes == f.pulls }
+func (f *fifo) filled() bool { return f.pushes-f.pulls == f.depth }
 
 func (f *fifo) push(t int) {
-	f.cells[f.w] = t
-	f.w++
+	f.came[f.pushes&(len(f.came)-1)] = t
 	f.pushes++
-	if f.marks {
-		f.came = append(f.came, t)
+	if f.marks != nil {
+		f.marks.came = append(f.marks.came, t)
 	}
 }
 
 func (f *fifo) pull(t int) {
-	f.cells[f.r] = t
+	f.went[f.pulls&(len(f.went)-1)] = t
 	f.pulls++
-	if f.r++; f.r == f.depth {
-		f.r = 0
+	if f.marks != nil {
+		f.marks.pull(t)
 	}
-	if f.marks {
-		f.went = append(f.went, t)
-		if len(f.went) > f.ahead {
-			f.merge(false)
-			f.ahead = 2*len(f.went) + 4096
-		}
+}
+
+func (m *marks) pull(t int) {
+	m.went = append(m.went, t)
+	if len(m.went) > m.ahead {
+		m.merge(false)
+		m.ahead = 2*len(m.went) + 4096
 	}
 }
 
 // merge follows the number of words as far as both times are known, and to the end if nothing more comes: it is greatest before a pull.
-func (f *fifo) merge(end bool) {
+func (m *marks) merge(end bool) {
 	i := 0
-	for j, t := range f.went {
-		for i < len(f.came) && f.came[i] < t {
-			f.words++
+	for j, t := range m.went {
+		for i < len(m.came) && m.came[i] < t {
+			m.words++
 			i++
 		}
-		if i == len(f.came) && !end {
-			f.went = append(f.went[:0], f.went[j:]...)
-			f.came = f.came[:0]
+		if i == len(m.came) && !end {
+			m.went = append(m.went[:0], m.went[j:]...)
+			m.came = m.came[:0]
 			return
 		}
-		f.most = max(f.most, f.words)
-		f.words--
+		m.most = max(m.most, m.words)
+		m.words--
 	}
-	f.went = f.went[:0]
-	f.came = append(f.came[:0], f.came[i:]...)
+	m.went = m.went[:0]
+	m.came = append(m.came[:0], m.came[i:]...)
 }
 
 // proc is a stage at work. Its own clock stands still while it is blocked: an iteration that begins at tick b of it ends at tick b + lat,
 // whatever happens. off is what is to be added for the clock of the network.
 type proc struct {
-	s       *stream.Stage
-	steps   []step
-	at      int // step
-	left    int // iterations of it
-	i       int // iterations begun in this run
-	in, out []*fifo
-	lat     int
-	b       int // tick of the next iteration at the earliest
-	off     int // at tick b
-	offX    int // at the tick of the first of exits
-	exits   ring[exit]
-	stalls  ring[stall] // between b and the first of exits
-	run     int         // runs done
-	limit   int
-	queued  bool
-	act     Activity
-	first   int   // when the first iteration ended
-	ends    []int // of runs
-	base    int   // when this run could begin
-	hash    uint64
-	traces  []trace
+	s          *stream.Stage
+	steps      []step
+	at         int // step
+	left       int // iterations of it
+	i          int // iterations begun in this run
+	iterations int
+	in, out    []*fifo
+	narrow     bool // no more than one of each
+	lat        int
+	b          int // tick of the next iteration at the earliest
+	off        int // at tick b
+	offX       int // at the tick of the first of exits
+	exits      ring[exit]
+	stalls     ring[stall] // between b and the first of exits
+	run        int         // runs done
+	limit      int
+	queued     bool
+	act        Activity
+	first      int   // when the first iteration ended
+	ends       []int // of runs
+	base       int   // when this run could begin
+	read       hash
+	wrote      hash
+	traces     []trace
 }
 
 // exit is the end of an iteration that writes, stall a number of cycles for which it was held up.
@@ -264,96 +264,100 @@ func (r *ring[T]) drop(n int) {
 	r.n -= n
 }
 
-// trace is what a stage did in one run: when it could begin, and a hash of the times of all words relative to that.
+// trace is what a stage did in one run: when it could begin, and the times of all words relative to that.
 type trace struct {
-	base int
-	hash uint64
+	base        int
+	read, wrote hash
 }
 
-// note takes a time into the hash of the run.
-func (p *proc) note(t int) { p.hash = (p.hash ^ uint64(t-p.base)) * 0x9e3779b97f4a7c15 }
+// hash is one of times.
+type hash uint64
 
-// advance goes on as far as the times are known, and says from which inputs and to which outputs words went.
-func (p *proc) advance() (pulls, pushes uint32) {
-	for {
-		for p.exits.n > 0 {
-			e := *p.exits.at(0)
-			t := e.tick + p.offX
-			free := t
-			var full *fifo
-			for i, f := range p.out {
-				if e.mask>>i&1 == 0 {
-					continue
-				}
-				if !f.grow() {
-					free = -1
-					break
-				}
-				if f.pushes >= f.depth && f.cells[f.w] >= free {
-					free, full = f.cells[f.w]+1, f
-				}
-			}
-			if free < 0 {
-				break
-			}
-			for i, f := range p.out {
-				if e.mask>>i&1 != 0 {
-					f.push(free)
-				}
-			}
-			p.note(free)
-			pushes |= e.mask
-			if free > t {
-				p.offX += free - t
-				p.act.Blocked += free - t
-				full.full += free - t
-				p.stalls.put(stall{e.tick, free - t})
-			}
-			p.exits.drop(1)
+func (h *hash) note(t int) { *h = (*h ^ hash(t)) * 0x9e3779b97f4a7c15 }
+
+// end ends an iteration: its words go out as soon as there are places. It reports whether the time is known.
+func (p *proc) end(e exit) bool {
+	t := e.tick + p.offX
+	free := t
+	var full *fifo
+	for m := e.mask; m != 0; m &= m - 1 {
+		f := p.out[bits.TrailingZeros32(m)]
+		if f.filled() {
+			f.blocked = true
+			return false
 		}
-		if p.i == p.s.Iterations() {
+		if w := f.went[(f.pushes-f.depth)&(len(f.went)-1)]; w >= free {
+			free, full = w+1, f
+		}
+	}
+	for m := e.mask; m != 0; m &= m - 1 {
+		p.out[bits.TrailingZeros32(m)].push(free)
+	}
+	p.wrote.note(free - p.base)
+	if free > t {
+		p.offX += free - t
+		p.act.Blocked += free - t
+		full.full += free - t
+		p.stalls.put(stall{e.tick, free - t})
+	}
+	return true
+}
+
+// advance goes on as far as the times are known.
+func (p *proc) advance() {
+	for p.exits.n > 0 && p.end(*p.exits.at(0)) {
+		p.exits.drop(1)
+	}
+	for {
+		if p.i == p.iterations {
 			if p.exits.n > 0 {
-				return pulls, pushes
+				return
 			}
 			end := p.b - 1 + p.lat
 			p.off = p.offX
 			p.stalls.drop(p.stalls.n)
 			p.ends = append(p.ends, end+p.off)
-			p.traces = append(p.traces, trace{p.base, p.hash})
+			p.traces = append(p.traces, trace{p.base, p.read, p.wrote})
 			p.run++
-			p.b, p.i, p.hash = end+restart, 0, 0
+			p.b, p.i, p.read, p.wrote = end+restart, 0, 0, 0
 			p.base = p.b + p.off
 		}
 		if p.run == p.limit {
-			return pulls, pushes
+			return
 		}
 		s := &p.steps[p.at]
 		if s.read|s.write == 0 { // all at once, as nothing but the own clock matters
 			p.begun(p.left, p.b)
 			continue
 		}
+		if p.narrow && p.exits.n+p.stalls.n == 0 && p.burst(s) {
+			continue
+		}
 		r := 0
 		var empty *fifo
-		for i, f := range p.in {
-			if s.read>>i&1 != 0 {
-				if f.empty() {
-					return pulls, pushes
-				}
-				if f.cells[f.r] >= r {
-					r, empty = f.cells[f.r]+1, f
-				}
+		for m := s.read; m != 0; m &= m - 1 {
+			f := p.in[bits.TrailingZeros32(m)]
+			if f.empty() {
+				f.starved = true
+				return
+			}
+			if t := f.came[f.pulls&(len(f.came)-1)]; t >= r {
+				r, empty = t+1, f
 			}
 		}
-		b, off, k := max(p.b, r-p.off), p.off, 0
+		b, off := max(p.b, r-p.off), p.off
+		k := 0
 		for ; k < p.stalls.n && p.stalls.at(k).tick <= b; k++ {
 			off += p.stalls.at(k).cycles
 			b = max(p.b, p.stalls.at(k).tick, r-off)
 		}
 		if p.exits.n > 0 && p.exits.at(0).tick <= b {
-			return pulls, pushes // held up at that tick, for how long is not known
+			return // held up at that tick, for how long is not known
 		}
-		p.off = off
-		p.stalls.drop(k)
+		if k > 0 {
+			p.stalls.drop(k)
+			p.off = off
+		}
 		if b > p.b {
 			p.act.Starved += b - p.b
 			if p.run > 0 { // not while the pipeline of stages fills
@@ -361,22 +365,69 @@ func (p *proc) advance() (pulls, pushes uint32) {
 			}
 		}
 		if s.read != 0 {
-			for i, f := range p.in {
-				if s.read>>i&1 != 0 {
-					f.pull(b + off)
-				}
+			for m := s.read; m != 0; m &= m - 1 {
+				p.in[bits.TrailingZeros32(m)].pull(b + off)
 			}
-			pulls |= s.read
-			p.note(b + off)
-		}
-		if s.write != 0 {
-			p.exits.put(exit{b + p.lat, s.write})
+			p.read.note(b + off - p.base)
 		}
 		if p.first == 0 {
 			p.first = b + off + p.lat
 		}
 		p.begun(1, b)
+		if s.write != 0 {
+			if e := (exit{b + p.lat, s.write}); p.exits.n > 0 || !p.end(e) {
+				p.exits.put(e)
+			}
+		}
 	}
+}
+
+// burst does iterations of a step in a row, as many as find words and places without being held up: what advance does with one input, one
+// output and an empty pipeline, which is most of the work. It reports whether there were any.
+func (p *proc) burst(s *step) bool {
+	n := p.left
+	var in, out *fifo
+	if s.read != 0 {
+		in = p.in[0]
+		n = min(n, in.pushes-in.pulls)
+	}
+	if s.write != 0 {
+		out = p.out[0]
+		n = min(n, out.depth-(out.pushes-out.pulls))
+	}
+	b, starved, done := p.b, 0, 0
+	for ; done < n; done++ {
+		at := b
+		if in != nil {
+			at = max(b, in.came[in.pulls&(len(in.came)-1)]+1-p.off)
+		}
+		if out != nil {
+			t := at + p.off + p.lat
+			if out.went[(out.pushes-out.depth)&(len(out.went)-1)] >= t {
+				break
+			}
+			out.push(t)
+			p.wrote.note(t - p.base)
+		}
+		if in != nil {
+			in.pull(at + p.off)
+			p.read.note(at + p.off - p.base)
+			starved += at - b
+		}
+		if p.first == 0 {
+			p.first = at + p.off + p.lat
+		}
+		b = at + 1
+	}
+	if done == 0 {
+		return false
+	}
+	p.act.Starved += starved
+	if in != nil && p.run > 0 {
+		in.none += starved
+	}
+	p.begun(done, b-done)
+	return true
 }
 
 // begun counts n iterations, the first at tick b.
@@ -407,12 +458,12 @@ func (p *proc) last() int {
 func (p *proc) waits() string {
 	if p.exits.n > 0 {
 		for i, c := range p.s.Out {
-			if f := p.out[i]; p.exits.at(0).mask>>i&1 != 0 && f.pushes-f.pulls == f.depth {
+			if f := p.out[i]; p.exits.at(0).mask>>i&1 != 0 && f.filled() {
 				return fmt.Sprintf("%s for a place in %s (depth %d)", p.s.Name, c.Name, f.depth)
 			}
 		}
 	}
-	if p.run < p.limit && p.i < p.s.Iterations() {
+	if p.run < p.limit && p.i < p.iterations {
 		for i, c := range p.s.In {
 			if p.steps[p.at].read>>i&1 != 0 && p.in[i].empty() {
 				return fmt.Sprintf("%s for a word of %s", p.s.Name, c.Name)

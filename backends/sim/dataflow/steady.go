@@ -44,7 +44,9 @@ func (n *network) repeats(c, back int) (shift int, ok bool) {
 			shift = p.traces[last].base - p.traces[last-c].base
 		}
 		for r := last; r > last-back; r-- {
-			if p.traces[r].hash != p.traces[r-c].hash || p.traces[r].base-p.traces[r-c].base != shift {
+			was := p.traces[r-c]
+			was.base += shift
+			if p.traces[r] != was {
 				return 0, false
 			}
 		}
