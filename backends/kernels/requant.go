@@ -1,5 +1,7 @@
 package kernels
 
+import "slices"
+
 // Round is a rounding mode of a shift to the right.
 type Round uint8
 
@@ -69,6 +71,15 @@ func (q *Requant) Channels(first, n int) *Requant {
 	r := *q
 	if len(q.scale) > 1 {
 		r.scale = q.scale[first : first+n]
+	}
+	return &r
+}
+
+// Repeated is q for n times its channels, one after the other.
+func (q *Requant) Repeated(n int) *Requant {
+	r := *q
+	if len(q.scale) > 1 {
+		r.scale = slices.Repeat(q.scale, n)
 	}
 	return &r
 }

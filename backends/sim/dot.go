@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"unsafe"
+
 	"quern/backends/kernels"
 	"quern/ir/hw"
 )
@@ -198,7 +200,9 @@ type native[X uint8 | int16] interface {
 
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
 type asmDot[X uint8 | int16] struct {
-	k      *hw.Kernel
+	d      *hw.Dot // folded
+	fold   int
+	id     int // of the output
 	im     image
 	out    *layout
 	epi    *epilogue
@@ -213,8 +217,8 @@ type asmDot[X uint8 | int16] struct {
 const cached = 4096
 
 func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
-	d := k.Dot
-	r := &asmDot[X]{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
+	d, f := fold(k.Dot, m.level, int(unsafe.Sizeof(X(0))))
+	r := &asmDot[X]{d: d, fold: f, id: k.Out.ID, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
 	add := func(c native[X], err error) {
 		if err != nil {
 			panic(err) // prepareDot has chosen wrongly
@@ -222,10 +226,10 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 		q := len(r.groups)
 		acc := d.Acc[q*r.mg : (q+1)*r.mg]
 		r.groups = append(r.groups, c)
-		if y := requant32[uint8](m, e, r.out, u8, acc, q*r.mg); y != nil {
+		if y := requant32[uint8](m, e, r.out, u8, acc, q*r.mg, f); y != nil {
 			r.to8 = append(r.to8, y)
 		}
-		if y := requant32[int16](m, e, r.out, i16, acc, q*r.mg); y != nil {
+		if y := requant32[int16](m, e, r.out, i16, acc, q*r.mg, f); y != nil {
 			r.to16 = append(r.to16, y)
 		}
 	}
@@ -265,18 +269,18 @@ func deepPart(d *hw.Dot, im *image) part {
 }
 
 // requant32 is the native form of an epilogue for channels from the given one on, with the ranges of their accumulators; nil where
-// there is none or the output is of another kind.
-func requant32[Y uint8 | int16](m *Machine, e *epilogue, out *layout, want kind, acc []hw.Interval, first int) *kernels.Requant32[Y] {
+// there is none or the output is of another kind. All channels are there as often as neighbours are folded.
+func requant32[Y uint8 | int16](m *Machine, e *epilogue, out *layout, want kind, acc []hw.Interval, first, fold int) *kernels.Requant32[Y] {
 	if e.fast == nil || out.kind != want {
 		return nil
 	}
-	return kernels.NewRequant32[Y](m.level, e.fast.Channels(first, len(acc)), len(acc), func(c int) int64 { return acc[c].Lo }, func(c int) int64 { return acc[c].Hi }, out.zero)
+	return kernels.NewRequant32[Y](m.level, e.fast.Channels(first, len(acc)/fold).Repeated(fold), len(acc), func(c int) int64 { return acc[c].Lo }, func(c int) int64 { return acc[c].Hi }, out.zero)
 }
 
 func (r *asmDot[X]) run(s *State) {
-	d := r.k.Dot
+	d, f := r.d, r.fold
 	x := cellsOf[X](r.im.cells(s))
-	out := &s.bufs[r.k.Out.ID]
+	out := &s.bufs[r.id]
 	mg, width := r.mg, r.groups[0].Width()
 	for first := 0; first < d.OH*d.OW; first += r.chunk {
 		n := min(r.chunk, d.OH*d.OW-first)
@@ -284,9 +288,9 @@ func (r *asmDot[X]) run(s *State) {
 			c.Run(s.acc, x, first, n)
 			switch {
 			case r.to8 != nil:
-				r.out.segments(first, n, func(at, i, m int) { r.to8[q].Row(out.u8[at+q*mg:], d.OC, s.acc[i*width:], width, m) })
+				r.out.segments(first*f, n*f, func(at, i, m int) { r.to8[q].Row(out.u8[at+q*mg:], d.OC, s.acc[i/f*width:], width, m/f) })
 			case r.to16 != nil:
-				r.out.segments(first, n, func(at, i, m int) { r.to16[q].Row(out.i16[at+q*mg:], d.OC, s.acc[i*width:], width, m) })
+				r.out.segments(first*f, n*f, func(at, i, m int) { r.to16[q].Row(out.i16[at+q*mg:], d.OC, s.acc[i/f*width:], width, m/f) })
 			default:
 				for p := range n {
 					kernels.ReadColumn(s.m.level, s.row[p*d.OC+q*mg:][:mg], s.acc[p*width:], 0)
@@ -295,8 +299,8 @@ func (r *asmDot[X]) run(s *State) {
 		}
 		if r.to8 == nil && r.to16 == nil {
 			row := s.row[:n*d.OC]
-			r.epi.run(s, row, first)
-			out.put(r.out, row, first, n)
+			r.epi.run(s, row, first*f)
+			out.put(r.out, row, first*f, n*f)
 		}
 	}
 }

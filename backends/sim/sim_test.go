@@ -121,6 +121,9 @@ func TestDot(t *testing.T) {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			used[code(m.steps[0])]++
+			if folded(m.steps[0]) {
+				used["folded"]++
+			}
 			s := m.NewState()
 			for range 2 { // the second run must not see the first
 				x := make([]int64, p.Inputs[0].Len())
@@ -138,8 +141,8 @@ func TestDot(t *testing.T) {
 		}
 		want := map[kernels.Level][]string{
 			kernels.Generic: {"go 8", "go 16", "go 64"},
-			kernels.AVX2:    {"go 64", "native 16", "native 16 to 16", "wide"},
-			kernels.AVX512:  {"go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16", "wide"},
+			kernels.AVX2:    {"go 64", "native 16", "native 16 to 16", "wide", "folded"},
+			kernels.AVX512:  {"go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16", "wide", "folded"},
 		}[level]
 		for _, w := range want {
 			if used[w] < 3 {
@@ -166,6 +169,17 @@ func code(r runner) string {
 		return "native 16" + to(r.to8, r.to16)
 	}
 	return "other"
+}
+
+// folded says whether a convolution takes neighbouring pixels as one.
+func folded(r runner) bool {
+	switch r := r.(type) {
+	case *asmDot[uint8]:
+		return r.fold > 1
+	case *asmDot[int16]:
+		return r.fold > 1
+	}
+	return false
 }
 
 func to(to8 []*kernels.Requant32[uint8], to16 []*kernels.Requant32[int16]) string {
