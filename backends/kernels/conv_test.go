@@ -101,7 +101,7 @@ func TestRequant32(t *testing.T) {
 				t.Errorf("%v: %d native programs with rounding %d, want more", l, got, round)
 			}
 		}
-		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 || done["ties"] < 100 {
+		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 || done["ties"] < 100 || l == AVX2 && done["pools"] < 100 {
 			t.Errorf("%v: native programs: %v", l, done)
 		}
 	}
@@ -145,8 +145,11 @@ func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint
 	if f.general == 0 {
 		done["32 places"]++
 	}
-	if f.kernel == requantKernel(l, int(unsafe.Sizeof(Y(0))), true) {
+	if even, _ := requantKernels(l, int(unsafe.Sizeof(Y(0))), true); f.kernel == even {
 		done["ties"]++
+	}
+	if f.Pools() {
+		done["pools"]++
 	}
 	if lo == 0 {
 		done["bytes"]++
@@ -174,6 +177,34 @@ func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint
 			}
 			if got != want {
 				t.Fatalf("%v seed %d: rounding %d, %d channels, pixel %d, element %d: got %d, want %d", l, seed, round, c, p, i, got, want)
+			}
+		}
+	}
+	if n < 4 || !f.Pools() {
+		return
+	}
+	// Neighbours, and rows of two pixels of which the windows overlap.
+	right, below, n := c, 2*width, n-3
+	right = []int{width, min(c, width-c)}[r.IntN(2)]
+	for i := range acc {
+		acc[i] = int32(extreme(r, from[i%width%c], to[i%width%c]))
+	}
+	for i := range dst {
+		dst[i] = guard
+	}
+	f.Pool(dst, stride, append(acc, make([]int32, PoolSlack)...), width, right, below, n)
+	for p := range n {
+		for i := range stride {
+			got, want := int64(dst[p*stride+i]), int64(guard)
+			if i < c {
+				at := p*width + i
+				v := make([]int64, c)
+				v[i] = int64(max(acc[at], acc[at+right], acc[at+below], acc[at+right+below]))
+				q.Row(v)
+				got, want = got+zero, v[i]
+			}
+			if got != want {
+				t.Fatalf("%v seed %d: rounding %d, %d channels, pooled pixel %d, element %d: got %d, want %d", l, seed, round, c, p, i, got, want)
 			}
 		}
 	}

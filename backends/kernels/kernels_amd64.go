@@ -30,6 +30,12 @@ const (
 	kRequantEvenU8AVX512
 	kRequantEvenI16AVX512
 	kRequantEvenI16AVX2
+	kRequantPoolU8AVX512
+	kRequantPoolI16AVX512
+	kRequantPoolI16AVX2
+	kRequantEvenPoolU8AVX512
+	kRequantEvenPoolI16AVX512
+	kRequantEvenPoolI16AVX2
 	kScale8AVX512
 	kMax8AVX512
 	kSum8AVX512
@@ -167,6 +173,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantEvenI16AVX512(a)
 	case kRequantEvenI16AVX2:
 		requantEvenI16AVX2(a)
+	case kRequantPoolU8AVX512:
+		requantPoolU8AVX512(a)
+	case kRequantPoolI16AVX512:
+		requantPoolI16AVX512(a)
+	case kRequantPoolI16AVX2:
+		requantPoolI16AVX2(a)
+	case kRequantEvenPoolU8AVX512:
+		requantEvenPoolU8AVX512(a)
+	case kRequantEvenPoolI16AVX512:
+		requantEvenPoolI16AVX512(a)
+	case kRequantEvenPoolI16AVX2:
+		requantEvenPoolI16AVX2(a)
 	case kScale8AVX512:
 		scale8AVX512(a)
 	case kMax8AVX512:
@@ -413,6 +431,24 @@ func requantEvenI16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func requantEvenI16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func requantPoolU8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantPoolI16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantPoolI16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenPoolU8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenPoolI16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantEvenPoolI16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func scale8AVX512(a unsafe.Pointer)

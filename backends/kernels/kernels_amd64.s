@@ -1214,13 +1214,13 @@ step:
 TEXT ·requantU8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Z6
 	VPBROADCASTD 80(AX), Z7
 	MOVL         $0x00005555, CX
@@ -1230,18 +1230,21 @@ TEXT ·requantU8AVX512(SB), NOSPLIT, $0-8
 	SHLL         CL, BX
 	DECL         BX
 	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 pixel:
@@ -1260,24 +1263,24 @@ pixel:
 	ADDQ      48(AX), DI
 	DECQ      DX
 	JNE       pixel
-	ADDQ      $0x40, 96(AX)
-	ADDQ      $0x40, 88(AX)
-	SUBQ      $-128, 104(AX)
-	ADDQ      $0x10, 112(AX)
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x10, 136(AX)
 	DECQ      56(AX)
 	JNE       block
 
 tail:
 	CMPQ      64(AX), $0x00
 	JEQ       done
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 tailPixel:
@@ -1306,13 +1309,13 @@ done:
 TEXT ·requantI16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Z6
 	VPBROADCASTD 80(AX), Z7
 	MOVL         $0x00005555, CX
@@ -1322,18 +1325,21 @@ TEXT ·requantI16AVX512(SB), NOSPLIT, $0-8
 	SHLL         CL, BX
 	DECL         BX
 	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 pixel:
@@ -1352,24 +1358,24 @@ pixel:
 	ADDQ      48(AX), DI
 	DECQ      DX
 	JNE       pixel
-	ADDQ      $0x40, 96(AX)
-	ADDQ      $0x40, 88(AX)
-	SUBQ      $-128, 104(AX)
-	ADDQ      $0x20, 112(AX)
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x20, 136(AX)
 	DECQ      56(AX)
 	JNE       block
 
 tail:
 	CMPQ      64(AX), $0x00
 	JEQ       done
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 tailPixel:
@@ -1398,27 +1404,30 @@ done:
 TEXT ·requantI16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Y6
 	VPBROADCASTD 80(AX), Y7
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ    96(AX), BX
+	MOVQ    120(AX), BX
 	VMOVDQU (BX), Y2
 	VPSRLQ  $0x20, Y2, Y3
-	MOVQ    104(AX), BX
+	MOVQ    128(AX), BX
 	VMOVDQU (BX), Y4
 	VMOVDQU 32(BX), Y5
-	MOVQ    88(AX), SI
-	MOVQ    112(AX), DI
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
 	MOVQ    32(AX), DX
 
 pixel:
@@ -1439,10 +1448,10 @@ pixel:
 	ADDQ         48(AX), DI
 	DECQ         DX
 	JNE          pixel
-	ADDQ         $0x20, 96(AX)
-	ADDQ         $0x20, 88(AX)
-	ADDQ         $0x40, 104(AX)
-	ADDQ         $0x10, 112(AX)
+	ADDQ         $0x20, 120(AX)
+	ADDQ         $0x20, 112(AX)
+	ADDQ         $0x40, 128(AX)
+	ADDQ         $0x10, 136(AX)
 	DECQ         56(AX)
 	JNE          block
 
@@ -1450,14 +1459,14 @@ tail:
 	CMPQ    64(AX), $0x00
 	JEQ     done
 	MOVQ    64(AX), CX
-	MOVQ    96(AX), BX
+	MOVQ    120(AX), BX
 	VMOVDQU (BX), Y2
 	VPSRLQ  $0x20, Y2, Y3
-	MOVQ    104(AX), BX
+	MOVQ    128(AX), BX
 	VMOVDQU (BX), Y4
 	VMOVDQU 32(BX), Y5
-	MOVQ    88(AX), SI
-	MOVQ    112(AX), DI
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
 	MOVQ    32(AX), DX
 
 tailPixel:
@@ -1507,13 +1516,13 @@ done:
 TEXT ·requantEvenU8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Z6
 	VPBROADCASTD 80(AX), Z7
 	MOVL         $0x00000001, CX
@@ -1526,18 +1535,21 @@ TEXT ·requantEvenU8AVX512(SB), NOSPLIT, $0-8
 	SHLL         CL, BX
 	DECL         BX
 	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 pixel:
@@ -1562,24 +1574,24 @@ pixel:
 	ADDQ      48(AX), DI
 	DECQ      DX
 	JNE       pixel
-	ADDQ      $0x40, 96(AX)
-	ADDQ      $0x40, 88(AX)
-	SUBQ      $-128, 104(AX)
-	ADDQ      $0x10, 112(AX)
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x10, 136(AX)
 	DECQ      56(AX)
 	JNE       block
 
 tail:
 	CMPQ      64(AX), $0x00
 	JEQ       done
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 tailPixel:
@@ -1614,13 +1626,13 @@ done:
 TEXT ·requantEvenI16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Z6
 	VPBROADCASTD 80(AX), Z7
 	MOVL         $0x00000001, CX
@@ -1633,18 +1645,21 @@ TEXT ·requantEvenI16AVX512(SB), NOSPLIT, $0-8
 	SHLL         CL, BX
 	DECL         BX
 	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 pixel:
@@ -1669,24 +1684,24 @@ pixel:
 	ADDQ      48(AX), DI
 	DECQ      DX
 	JNE       pixel
-	ADDQ      $0x40, 96(AX)
-	ADDQ      $0x40, 88(AX)
-	SUBQ      $-128, 104(AX)
-	ADDQ      $0x20, 112(AX)
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x20, 136(AX)
 	DECQ      56(AX)
 	JNE       block
 
 tail:
 	CMPQ      64(AX), $0x00
 	JEQ       done
-	MOVQ      96(AX), BX
+	MOVQ      120(AX), BX
 	VMOVDQU32 (BX), Z2
 	VPSRLQ    $0x20, Z2, Z3
-	MOVQ      104(AX), BX
+	MOVQ      128(AX), BX
 	VMOVDQU32 (BX), Z4
 	VMOVDQU32 64(BX), Z5
-	MOVQ      88(AX), SI
-	MOVQ      112(AX), DI
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
 	MOVQ      32(AX), DX
 
 tailPixel:
@@ -1721,30 +1736,33 @@ done:
 TEXT ·requantEvenI16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 88(AX)
-	MOVQ         8(AX), BX
-	MOVQ         BX, 96(AX)
-	MOVQ         16(AX), BX
-	MOVQ         BX, 104(AX)
-	MOVQ         24(AX), BX
 	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
 	VPBROADCASTD 72(AX), Y6
 	VPBROADCASTD 80(AX), Y7
 	MOVL         $0x00000001, CX
 	VMOVQ        CX, X10
 	VPBROADCASTQ X10, Y10
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
 	CMPQ         56(AX), $0x00
 	JEQ          tail
 
 block:
-	MOVQ    96(AX), BX
+	MOVQ    120(AX), BX
 	VMOVDQU (BX), Y2
 	VPSRLQ  $0x20, Y2, Y3
-	MOVQ    104(AX), BX
+	MOVQ    128(AX), BX
 	VMOVDQU (BX), Y4
 	VMOVDQU 32(BX), Y5
-	MOVQ    88(AX), SI
-	MOVQ    112(AX), DI
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
 	MOVQ    32(AX), DX
 
 pixel:
@@ -1771,10 +1789,10 @@ pixel:
 	ADDQ         48(AX), DI
 	DECQ         DX
 	JNE          pixel
-	ADDQ         $0x20, 96(AX)
-	ADDQ         $0x20, 88(AX)
-	ADDQ         $0x40, 104(AX)
-	ADDQ         $0x10, 112(AX)
+	ADDQ         $0x20, 120(AX)
+	ADDQ         $0x20, 112(AX)
+	ADDQ         $0x40, 128(AX)
+	ADDQ         $0x10, 136(AX)
 	DECQ         56(AX)
 	JNE          block
 
@@ -1782,18 +1800,703 @@ tail:
 	CMPQ    64(AX), $0x00
 	JEQ     done
 	MOVQ    64(AX), CX
-	MOVQ    96(AX), BX
+	MOVQ    120(AX), BX
 	VMOVDQU (BX), Y2
 	VPSRLQ  $0x20, Y2, Y3
-	MOVQ    104(AX), BX
+	MOVQ    128(AX), BX
 	VMOVDQU (BX), Y4
 	VMOVDQU 32(BX), Y5
-	MOVQ    88(AX), SI
-	MOVQ    112(AX), DI
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
 	MOVQ    32(AX), DX
 
 tailPixel:
 	VMOVDQU      (SI), Y0
+	VPSRLQ       $0x20, Y0, Y1
+	VPMULDQ      Y2, Y0, Y0
+	VPMULDQ      Y3, Y1, Y1
+	VPSRLQ       $0x20, Y0, Y8
+	VPSRLQ       $0x20, Y1, Y9
+	VPAND        Y10, Y8, Y8
+	VPAND        Y10, Y9, Y9
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y9, Y1, Y1
+	VPADDQ       Y4, Y0, Y0
+	VPADDQ       Y5, Y1, Y1
+	VMOVSHDUP    Y0, Y0
+	VPBLENDD     $0xaa, Y1, Y0, Y0
+	VPMAXSD      Y6, Y0, Y0
+	VPMINSD      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	MOVQ         DI, BX
+	TESTL        $0x00000004, CX
+	JEQ          words2
+	VMOVQ        X0, (BX)
+	VPSRLDQ      $0x08, X0, X0
+	ADDQ         $0x08, BX
+
+words2:
+	TESTL   $0x00000002, CX
+	JEQ     words1
+	VMOVD   X0, (BX)
+	VPSRLDQ $0x04, X0, X0
+	ADDQ    $0x04, BX
+
+words1:
+	TESTL   $0x00000001, CX
+	JEQ     words0
+	VPEXTRW $0x00, X0, (BX)
+
+words0:
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantPoolU8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·requantPoolU8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Z6
+	VPBROADCASTD 80(AX), Z7
+	MOVL         $0x00005555, CX
+	KMOVW        CX, K1
+	MOVQ         64(AX), CX
+	MOVL         $0x00000001, BX
+	SHLL         CL, BX
+	DECL         BX
+	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+pixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDB   Z1, X0
+	VMOVDQU   X0, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x10, 136(AX)
+	DECQ      56(AX)
+	JNE       block
+
+tail:
+	CMPQ      64(AX), $0x00
+	JEQ       done
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+tailPixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDB   Z1, X0
+	VMOVDQU8  X0, K2, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantPoolI16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·requantPoolI16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Z6
+	VPBROADCASTD 80(AX), Z7
+	MOVL         $0x00005555, CX
+	KMOVW        CX, K1
+	MOVQ         64(AX), CX
+	MOVL         $0x00000001, BX
+	SHLL         CL, BX
+	DECL         BX
+	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+pixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDW   Z1, Y0
+	VMOVDQU   Y0, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x20, 136(AX)
+	DECQ      56(AX)
+	JNE       block
+
+tail:
+	CMPQ      64(AX), $0x00
+	JEQ       done
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+tailPixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDW   Z1, Y0
+	VMOVDQU16 Y0, K2, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantPoolI16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·requantPoolI16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Y6
+	VPBROADCASTD 80(AX), Y7
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ    120(AX), BX
+	VMOVDQU (BX), Y2
+	VPSRLQ  $0x20, Y2, Y3
+	MOVQ    128(AX), BX
+	VMOVDQU (BX), Y4
+	VMOVDQU 32(BX), Y5
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
+	MOVQ    32(AX), DX
+
+pixel:
+	VMOVDQU      (SI), Y0
+	VPMAXSD      (SI)(R8*1), Y0, Y0
+	VPMAXSD      (SI)(R9*1), Y0, Y0
+	VPMAXSD      (SI)(R10*1), Y0, Y0
+	VPSRLQ       $0x20, Y0, Y1
+	VPMULDQ      Y2, Y0, Y0
+	VPMULDQ      Y3, Y1, Y1
+	VPADDQ       Y4, Y0, Y0
+	VPADDQ       Y5, Y1, Y1
+	VMOVSHDUP    Y0, Y0
+	VPBLENDD     $0xaa, Y1, Y0, Y0
+	VPMAXSD      Y6, Y0, Y0
+	VPMINSD      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	VMOVDQU      X0, (DI)
+	ADDQ         40(AX), SI
+	ADDQ         48(AX), DI
+	DECQ         DX
+	JNE          pixel
+	ADDQ         $0x20, 120(AX)
+	ADDQ         $0x20, 112(AX)
+	ADDQ         $0x40, 128(AX)
+	ADDQ         $0x10, 136(AX)
+	DECQ         56(AX)
+	JNE          block
+
+tail:
+	CMPQ    64(AX), $0x00
+	JEQ     done
+	MOVQ    64(AX), CX
+	MOVQ    120(AX), BX
+	VMOVDQU (BX), Y2
+	VPSRLQ  $0x20, Y2, Y3
+	MOVQ    128(AX), BX
+	VMOVDQU (BX), Y4
+	VMOVDQU 32(BX), Y5
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
+	MOVQ    32(AX), DX
+
+tailPixel:
+	VMOVDQU      (SI), Y0
+	VPMAXSD      (SI)(R8*1), Y0, Y0
+	VPMAXSD      (SI)(R9*1), Y0, Y0
+	VPMAXSD      (SI)(R10*1), Y0, Y0
+	VPSRLQ       $0x20, Y0, Y1
+	VPMULDQ      Y2, Y0, Y0
+	VPMULDQ      Y3, Y1, Y1
+	VPADDQ       Y4, Y0, Y0
+	VPADDQ       Y5, Y1, Y1
+	VMOVSHDUP    Y0, Y0
+	VPBLENDD     $0xaa, Y1, Y0, Y0
+	VPMAXSD      Y6, Y0, Y0
+	VPMINSD      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	MOVQ         DI, BX
+	TESTL        $0x00000004, CX
+	JEQ          words2
+	VMOVQ        X0, (BX)
+	VPSRLDQ      $0x08, X0, X0
+	ADDQ         $0x08, BX
+
+words2:
+	TESTL   $0x00000002, CX
+	JEQ     words1
+	VMOVD   X0, (BX)
+	VPSRLDQ $0x04, X0, X0
+	ADDQ    $0x04, BX
+
+words1:
+	TESTL   $0x00000001, CX
+	JEQ     words0
+	VPEXTRW $0x00, X0, (BX)
+
+words0:
+	ADDQ 40(AX), SI
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantEvenPoolU8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·requantEvenPoolU8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Z6
+	VPBROADCASTD 80(AX), Z7
+	MOVL         $0x00000001, CX
+	VMOVQ        CX, X10
+	VPBROADCASTQ X10, Z10
+	MOVL         $0x00005555, CX
+	KMOVW        CX, K1
+	MOVQ         64(AX), CX
+	MOVL         $0x00000001, BX
+	SHLL         CL, BX
+	DECL         BX
+	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+pixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPSRLQ    $0x20, Z0, Z8
+	VPSRLQ    $0x20, Z1, Z9
+	VPANDQ    Z10, Z8, Z8
+	VPANDQ    Z10, Z9, Z9
+	VPADDQ    Z8, Z0, Z0
+	VPADDQ    Z9, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDB   Z1, X0
+	VMOVDQU   X0, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x10, 136(AX)
+	DECQ      56(AX)
+	JNE       block
+
+tail:
+	CMPQ      64(AX), $0x00
+	JEQ       done
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+tailPixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPSRLQ    $0x20, Z0, Z8
+	VPSRLQ    $0x20, Z1, Z9
+	VPANDQ    Z10, Z8, Z8
+	VPANDQ    Z10, Z9, Z9
+	VPADDQ    Z8, Z0, Z0
+	VPADDQ    Z9, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDB   Z1, X0
+	VMOVDQU8  X0, K2, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantEvenPoolI16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·requantEvenPoolI16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Z6
+	VPBROADCASTD 80(AX), Z7
+	MOVL         $0x00000001, CX
+	VMOVQ        CX, X10
+	VPBROADCASTQ X10, Z10
+	MOVL         $0x00005555, CX
+	KMOVW        CX, K1
+	MOVQ         64(AX), CX
+	MOVL         $0x00000001, BX
+	SHLL         CL, BX
+	DECL         BX
+	KMOVW        BX, K2
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+pixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPSRLQ    $0x20, Z0, Z8
+	VPSRLQ    $0x20, Z1, Z9
+	VPANDQ    Z10, Z8, Z8
+	VPANDQ    Z10, Z9, Z9
+	VPADDQ    Z8, Z0, Z0
+	VPADDQ    Z9, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDW   Z1, Y0
+	VMOVDQU   Y0, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       pixel
+	ADDQ      $0x40, 120(AX)
+	ADDQ      $0x40, 112(AX)
+	SUBQ      $-128, 128(AX)
+	ADDQ      $0x20, 136(AX)
+	DECQ      56(AX)
+	JNE       block
+
+tail:
+	CMPQ      64(AX), $0x00
+	JEQ       done
+	MOVQ      120(AX), BX
+	VMOVDQU32 (BX), Z2
+	VPSRLQ    $0x20, Z2, Z3
+	MOVQ      128(AX), BX
+	VMOVDQU32 (BX), Z4
+	VMOVDQU32 64(BX), Z5
+	MOVQ      112(AX), SI
+	MOVQ      136(AX), DI
+	MOVQ      32(AX), DX
+
+tailPixel:
+	VMOVDQU32 (SI), Z0
+	VPMAXSD   (SI)(R8*1), Z0, Z0
+	VPMAXSD   (SI)(R9*1), Z0, Z0
+	VPMAXSD   (SI)(R10*1), Z0, Z0
+	VPSRLQ    $0x20, Z0, Z1
+	VPMULDQ   Z2, Z0, Z0
+	VPMULDQ   Z3, Z1, Z1
+	VPSRLQ    $0x20, Z0, Z8
+	VPSRLQ    $0x20, Z1, Z9
+	VPANDQ    Z10, Z8, Z8
+	VPANDQ    Z10, Z9, Z9
+	VPADDQ    Z8, Z0, Z0
+	VPADDQ    Z9, Z1, Z1
+	VPADDQ    Z4, Z0, Z0
+	VPADDQ    Z5, Z1, Z1
+	VMOVSHDUP Z0, K1, Z1
+	VPMAXSD   Z6, Z1, Z1
+	VPMINSD   Z7, Z1, Z1
+	VPMOVDW   Z1, Y0
+	VMOVDQU16 Y0, K2, (DI)
+	ADDQ      40(AX), SI
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       tailPixel
+
+done:
+	VZEROUPPER
+	RET
+
+// func requantEvenPoolI16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·requantEvenPoolI16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), BX
+	MOVQ         BX, 112(AX)
+	MOVQ         8(AX), BX
+	MOVQ         BX, 120(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 128(AX)
+	MOVQ         24(AX), BX
+	MOVQ         BX, 136(AX)
+	VPBROADCASTD 72(AX), Y6
+	VPBROADCASTD 80(AX), Y7
+	MOVL         $0x00000001, CX
+	VMOVQ        CX, X10
+	VPBROADCASTQ X10, Y10
+	MOVQ         88(AX), R8
+	MOVQ         96(AX), R9
+	MOVQ         104(AX), R10
+	CMPQ         56(AX), $0x00
+	JEQ          tail
+
+block:
+	MOVQ    120(AX), BX
+	VMOVDQU (BX), Y2
+	VPSRLQ  $0x20, Y2, Y3
+	MOVQ    128(AX), BX
+	VMOVDQU (BX), Y4
+	VMOVDQU 32(BX), Y5
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
+	MOVQ    32(AX), DX
+
+pixel:
+	VMOVDQU      (SI), Y0
+	VPMAXSD      (SI)(R8*1), Y0, Y0
+	VPMAXSD      (SI)(R9*1), Y0, Y0
+	VPMAXSD      (SI)(R10*1), Y0, Y0
+	VPSRLQ       $0x20, Y0, Y1
+	VPMULDQ      Y2, Y0, Y0
+	VPMULDQ      Y3, Y1, Y1
+	VPSRLQ       $0x20, Y0, Y8
+	VPSRLQ       $0x20, Y1, Y9
+	VPAND        Y10, Y8, Y8
+	VPAND        Y10, Y9, Y9
+	VPADDQ       Y8, Y0, Y0
+	VPADDQ       Y9, Y1, Y1
+	VPADDQ       Y4, Y0, Y0
+	VPADDQ       Y5, Y1, Y1
+	VMOVSHDUP    Y0, Y0
+	VPBLENDD     $0xaa, Y1, Y0, Y0
+	VPMAXSD      Y6, Y0, Y0
+	VPMINSD      Y7, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPACKSSDW    X1, X0, X0
+	VMOVDQU      X0, (DI)
+	ADDQ         40(AX), SI
+	ADDQ         48(AX), DI
+	DECQ         DX
+	JNE          pixel
+	ADDQ         $0x20, 120(AX)
+	ADDQ         $0x20, 112(AX)
+	ADDQ         $0x40, 128(AX)
+	ADDQ         $0x10, 136(AX)
+	DECQ         56(AX)
+	JNE          block
+
+tail:
+	CMPQ    64(AX), $0x00
+	JEQ     done
+	MOVQ    64(AX), CX
+	MOVQ    120(AX), BX
+	VMOVDQU (BX), Y2
+	VPSRLQ  $0x20, Y2, Y3
+	MOVQ    128(AX), BX
+	VMOVDQU (BX), Y4
+	VMOVDQU 32(BX), Y5
+	MOVQ    112(AX), SI
+	MOVQ    136(AX), DI
+	MOVQ    32(AX), DX
+
+tailPixel:
+	VMOVDQU      (SI), Y0
+	VPMAXSD      (SI)(R8*1), Y0, Y0
+	VPMAXSD      (SI)(R9*1), Y0, Y0
+	VPMAXSD      (SI)(R10*1), Y0, Y0
 	VPSRLQ       $0x20, Y0, Y1
 	VPMULDQ      Y2, Y0, Y0
 	VPMULDQ      Y3, Y1, Y1

@@ -38,10 +38,6 @@ var dots512 = [2][6]kernel{
 
 var dots256 = [6]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x4I16AVX2, kDot1x8I16AVX2, kDot4x1I16AVX2, kDot4x2I16AVX2}
 
-// evenAVX512 is whether ties to even have a kernel with AVX-512: it has not run on such a CPU yet.
-const evenAVX512 = false
-
-// requantKernel is the function for results of the given bytes, and with ties to even or without; 0 where there is none.
 // wideDotKernel is the function for a tile of 1 pixel by 1, 2 or 4 blocks, or of many by 1 or 2.
 func wideDotKernel(l Level, many bool, blocks int) kernel {
 	i := map[int]int{1: 0, 2: 1, 4: 2}[blocks]
@@ -59,20 +55,36 @@ var (
 	wideDots256 = [5]kernel{kWideDot1x1AVX2, kWideDot1x2AVX2, kWideDot1x4AVX2, kWideDot2x1AVX2, kWideDot2x2AVX2}
 )
 
-func requantKernel(l Level, bytes int, ties bool) kernel {
+// newAVX512 is whether requantizations with ties to even, and of pooling windows, have kernels with AVX-512: they have not run on such a CPU
+// yet.
+const newAVX512 = false
+
+// requantKernels are the functions for results of the given bytes, and with ties to even or without: for single pixels, and for
+// pooling windows. They are 0 where there is none.
+func requantKernels(l Level, bytes int, ties bool) (one, pool kernel) {
+	r := &requants[0]
+	switch {
+	case l == AVX2:
+		r = &requants[2]
+	case ties && !newAVX512:
+		return 0, 0
+	case bytes == 2:
+		r = &requants[1]
+	}
 	i := 0
 	if ties {
 		i = 1
 	}
-	switch {
-	case l == AVX512 && ties && !evenAVX512:
-		return 0
-	case l == AVX2:
-		return [2]kernel{kRequantI16AVX2, kRequantEvenI16AVX2}[i]
-	case bytes == 2:
-		return [2]kernel{kRequantI16AVX512, kRequantEvenI16AVX512}[i]
+	if one, pool = r[i], r[2+i]; l == AVX512 && !newAVX512 {
+		pool = 0
 	}
-	return [2]kernel{kRequantU8AVX512, kRequantEvenU8AVX512}[i]
+	return one, pool
+}
+
+var requants = [3][4]kernel{
+	{kRequantU8AVX512, kRequantEvenU8AVX512, kRequantPoolU8AVX512, kRequantEvenPoolU8AVX512},
+	{kRequantI16AVX512, kRequantEvenI16AVX512, kRequantPoolI16AVX512, kRequantEvenPoolI16AVX512},
+	{kRequantI16AVX2, kRequantEvenI16AVX2, kRequantPoolI16AVX2, kRequantEvenPoolI16AVX2},
 }
 
 // tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.

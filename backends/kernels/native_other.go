@@ -12,7 +12,9 @@ func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code fo
 
 func wideDotKernel(Level, bool, int) kernel { panic("kernels: no native code for this CPU") }
 
-func requantKernel(Level, int, bool) kernel { panic("kernels: no native code for this CPU") }
+func requantKernels(Level, int, bool) (one, pool kernel) {
+	panic("kernels: no native code for this CPU")
+}
 
 func tableKernel(Level) kernel { return 0 }
 

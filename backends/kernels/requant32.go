@@ -10,6 +10,7 @@ import "unsafe"
 // Where a v*mul may lie half way between two numbers, one of them even, bit 32 of v*mul is added as well. Else scales are as in Requant, in 64 bits. It is immutable.
 type Requant32[Y uint8 | int16] struct {
 	kernel kernel
+	pool   kernel // of the largest of four accumulators; 0 where there is none
 	lanes  int
 	c      int
 	mul    []int32
@@ -38,6 +39,7 @@ type requantArgs struct {
 	accStride, dstStride int // bytes
 	blocks, tail         int
 	lo, hi               int64
+	right, below, both   int        // bytes, of a pooling window
 	_                    [4]uintptr // acc, mul, add and dst as they move on
 }
 
@@ -91,7 +93,7 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 		s := q.scale[i%len(q.scale)]
 		ties = ties || s.even() && s.ties(max(-from(i), to(i)))
 	}
-	if r.kernel = requantKernel(level, size, ties); r.kernel == 0 {
+	if r.kernel, r.pool = requantKernels(level, size, ties); r.kernel == 0 {
 		return false
 	}
 	for i := range r.c {
@@ -101,6 +103,9 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 		}
 		if ties && mul != 0 {
 			half-- // the bit makes up for it
+		}
+		if mul < 0 {
+			r.pool = 0 // the largest accumulator gives the least result
 		}
 		r.mul[i] = mul
 		b, l := i/r.lanes, i%r.lanes
@@ -168,7 +173,30 @@ func (r *Requant32[Y]) Row(dst []Y, stride int, acc []int32, width, n int) {
 		r.general.call(unsafe.Pointer(&a))
 		return
 	}
-	a := requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
-		accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(y)), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi}
+	a := r.args(dst, stride, acc, width, n)
 	r.kernel.call(unsafe.Pointer(&a))
+}
+
+func (r *Requant32[Y]) args(dst []Y, stride int, acc []int32, width, n int) requantArgs {
+	return requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
+		accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(dst[0])), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi}
+}
+
+// Pools reports whether there is code for Pool: results have to grow with accumulators.
+func (r *Requant32[Y]) Pools() bool { return r.general == 0 && r.pool != 0 }
+
+// PoolSlack is how many accumulators beyond the last one Pool may read.
+const PoolSlack = 16
+
+// Pool is Row of the largest of four accumulators each: of a pixel, of the one right of it, and of the two below them, which are so many
+// accumulators apart. acc has PoolSlack.
+func (r *Requant32[Y]) Pool(dst []Y, stride int, acc []int32, width, right, below, n int) {
+	if n == 0 {
+		return
+	}
+	_ = dst[(n-1)*stride+r.c-1]
+	_ = acc[(n-1)*width+right+below+r.c+PoolSlack-1]
+	a := r.args(dst, stride, acc, width, n)
+	a.right, a.below, a.both = 4*right, 4*below, 4*(right+below)
+	r.pool.call(unsafe.Pointer(&a))
 }

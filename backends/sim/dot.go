@@ -200,24 +200,36 @@ type native[X uint8 | int16] interface {
 
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
 type asmDot[X uint8 | int16] struct {
-	d      *hw.Dot // folded
-	fold   int
-	id     int // of the output
-	im     image
-	out    *layout
-	epi    *epilogue
-	groups []native[X]
-	mg     int                         // output channels of a group
-	to8    []*kernels.Requant32[uint8] // by group, or none
-	to16   []*kernels.Requant32[int16]
-	chunk  int // pixels
+	d       *hw.Dot // folded
+	fold    int
+	id      int // of the output
+	im      image
+	out     *layout
+	epi     *epilogue
+	groups  []native[X]
+	mg      int                         // output channels of a group
+	to8     []*kernels.Requant32[uint8] // by group, or none
+	to16    []*kernels.Requant32[int16]
+	chunk   int // pixels
+	scratch int // accumulators behind them
+
+	// Where a pooling is a part of the work: its requantization, pixels at a time, and output.
+	pool8     *kernels.Requant32[uint8]
+	pool16    *kernels.Requant32[int16]
+	poolChunk int
+	poolOut   *layout
+	poolID    int
 }
 
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
 const cached = 4096
 
 func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
-	d, f := fold(k.Dot, m.level, int(unsafe.Sizeof(X(0))))
+	d, f := k.Dot, 1
+	tiles := winograd[X](m, k, &im)
+	if tiles == nil {
+		d, f = fold(d, m.level, int(unsafe.Sizeof(X(0))))
+	}
 	r := &asmDot[X]{d: d, fold: f, id: k.Out.ID, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
 	add := func(c native[X], err error) {
 		if err != nil {
@@ -233,7 +245,6 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 			r.to16 = append(r.to16, y)
 		}
 	}
-	tiles := winograd[X](m, k, &im)
 	switch {
 	case tiles != nil:
 		add(tiles, nil)
@@ -254,11 +265,10 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	}
 	tile := r.groups[0].Tile()
 	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	acc := r.chunk * r.groups[0].Width()
-	if tiles != nil {
-		acc += tiles.Scratch()
+	if r.scratch = kernels.PoolSlack; tiles != nil {
+		r.scratch = max(r.scratch, tiles.Scratch())
 	}
-	m.acc = max(m.acc, acc)
+	m.acc = max(m.acc, r.chunk*r.groups[0].Width()+r.scratch)
 	m.row = max(m.row, r.chunk*d.OC)
 	return r
 }

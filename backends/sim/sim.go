@@ -24,6 +24,7 @@ type Machine struct {
 	pads    []int64  // the value of each layout's border
 	inputs  []*input // of the program, nil where portable code quantizes
 	steps   []runner
+	elided  []runner // by buffer ID: what writes a buffer that runs leave out, or nil
 	copies  []border // images that are not a buffer itself
 	row     int      // longest row that a scalar program works on
 	cols    int      // most columns of a scalar program
@@ -74,6 +75,7 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 		}
 		m.steps = append(m.steps, r)
 	}
+	m.fuse()
 	for _, b := range p.Inputs {
 		m.inputs = append(m.inputs, m.prepareInput(b))
 	}
@@ -193,6 +195,9 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 
 // Buffer is a copy of a buffer as the last Run left it.
 func (s *State) Buffer(b *hw.Buffer) []int64 {
+	if e := s.m.elided[b.ID]; e != nil {
+		e.run(s)
+	}
 	r := make([]int64, b.Len())
 	s.read(b, r)
 	return r

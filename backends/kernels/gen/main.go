@@ -47,14 +47,17 @@ func generate() (map[string][]byte, error) {
 			a.dot(s, t[0], t[1])
 		}
 	}
-	for _, ties := range []bool{false, true} {
-		even := ""
+	for i := range 4 {
+		name, ties, pool := "requant", i&1 > 0, i&2 > 0
 		if ties {
-			even = "Even"
+			name += "Even"
 		}
-		a.requant512("requant"+even+"U8AVX512", 1, ties)
-		a.requant512("requant"+even+"I16AVX512", 2, ties)
-		a.requant256("requant"+even+"I16AVX2", ties)
+		if pool {
+			name += "Pool"
+		}
+		a.requant512(name+"U8AVX512", 1, ties, pool)
+		a.requant512(name+"I16AVX512", 2, ties, pool)
+		a.requant256(name+"I16AVX2", ties, pool)
 	}
 	for _, zmm := range []bool{true, false} {
 		l := lanes{a, zmm}

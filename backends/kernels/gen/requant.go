@@ -18,6 +18,9 @@ const (
 	reqTail
 	reqLo
 	reqHi
+	reqRight // from a pixel's accumulators to those of the others that count with it
+	reqBelow
+	reqBoth
 	reqNextAcc // scratch of the kernel, as in dot.go
 	reqNextMul
 	reqNextAdd
@@ -26,8 +29,8 @@ const (
 
 // requant512 is min(max((acc*mul + add) >> 32, lo), hi) in elements of the given bytes: even lanes in one product of 64 bits, odd
 // lanes in another, the upper halves together again. With ties, bit 32 of the product is added to it, too: half a unit less one and
-// that bit round half to even.
-func (a asm) requant512(name string, bytes int, ties bool) {
+// that bit round half to even. With pool, acc is the largest of the accumulators of four pixels.
+func (a asm) requant512(name string, bytes int, ties, pool bool) {
 	a.begin(name, name+" is Requant32.Row.")
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7
@@ -52,6 +55,10 @@ func (a asm) requant512(name string, bytes int, ties bool) {
 	a.DECL(reg.EBX)
 	a.KMOVW(reg.EBX, reg.K2)
 
+	for i, r := range poolPlaces {
+		a.MOVQ(field(reqRight+i), r)
+	}
+
 	block := func(pixel string, store func()) {
 		a.MOVQ(field(reqNextMul), reg.RBX)
 		a.VMOVDQU32(at(reg.RBX, 0), mul)
@@ -64,6 +71,7 @@ func (a asm) requant512(name string, bytes int, ties bool) {
 		a.MOVQ(field(reqPixels), n)
 		a.Label(pixel)
 		a.VMOVDQU32(at(acc, 0), v)
+		a.largest(pool, acc, v)
 		a.VPSRLQ(operand.Imm(32), v, odd)
 		a.VPMULDQ(mul, v, v)
 		a.VPMULDQ(mulOdd, odd, odd)
@@ -123,7 +131,7 @@ func (a asm) requant512(name string, bytes int, ties bool) {
 }
 
 // requant256 is requant512 by blocks of 8 channels, with results of 16 bits.
-func (a asm) requant256(name string, ties bool) {
+func (a asm) requant256(name string, ties, pool bool) {
 	a.begin(name, name+" is Requant32.Row.")
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7
@@ -139,6 +147,10 @@ func (a asm) requant256(name string, ties bool) {
 		a.VMOVQ(reg.RCX, reg.X10)
 		a.VPBROADCASTQ(reg.X10, one)
 	}
+	for i, r := range poolPlaces {
+		a.MOVQ(field(reqRight+i), r)
+	}
+
 	block := func(pixel string, store func()) {
 		a.MOVQ(field(reqNextMul), reg.RBX)
 		a.VMOVDQU(at(reg.RBX, 0), mul)
@@ -151,6 +163,7 @@ func (a asm) requant256(name string, ties bool) {
 		a.MOVQ(field(reqPixels), n)
 		a.Label(pixel)
 		a.VMOVDQU(at(acc, 0), v)
+		a.largest(pool, acc, v)
 		a.VPSRLQ(operand.Imm(32), v, odd)
 		a.VPMULDQ(mul, v, v)
 		a.VPMULDQ(mulOdd, odd, odd)
@@ -197,6 +210,18 @@ func (a asm) requant256(name string, ties bool) {
 	})
 	a.Label("done")
 	a.end()
+}
+
+// poolPlaces hold the fields from reqRight on.
+var poolPlaces = []reg.Register{reg.R8, reg.R9, reg.R10}
+
+// largest brings v, accumulators at acc, to the largest of a pooling window.
+func (a asm) largest(pool bool, acc reg.Register, v reg.VecPhysical) {
+	if pool {
+		for _, r := range poolPlaces {
+			a.VPMAXSD(operand.Mem{Base: acc, Index: r, Scale: 1}, v, v)
+		}
+	}
 }
 
 // storeWords stores as many words of x as n says, 1 to 7, at p, which it moves on.
