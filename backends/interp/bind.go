@@ -108,10 +108,12 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 			p.consts[i] = reals(v)
 		}
 	}
-	p.convolutions(m.steps)
 	if len(m.plans) >= maxPlans {
 		clear(m.plans)
+		clear(m.convs)
 	}
+	m.regions(p)
+	p.convolutions(m.steps)
 	m.plans[key] = p
 	return p, nil
 }

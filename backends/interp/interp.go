@@ -30,6 +30,7 @@ type Interp struct {
 
 	mu    sync.Mutex
 	plans map[string]*plan // by the sizes of the symbolic dimensions
+	convs map[fieldKey]*kernels.FieldConv
 }
 
 // step is a node with its values as slots.
@@ -46,6 +47,9 @@ type plan struct {
 	consts []*tensor.T
 	level  kernels.Level
 	convs  []*kernels.FloatConv // by node; nil where op.Eval does the work
+
+	regions []*region // by their first node; used where nothing is observed
+	alone   []*region // by node: convolutions of them
 }
 
 // New verifies a graph and prepares it: constants are turned into reals, once. The graph must not be changed afterwards.
@@ -57,7 +61,7 @@ func New(g *ir.Graph) (*Interp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interp: %w", err)
 	}
-	m := &Interp{g: g, values: g.Values(), level: level, plans: map[string]*plan{}}
+	m := &Interp{g: g, values: g.Values(), level: level, plans: map[string]*plan{}, convs: map[fieldKey]*kernels.FieldConv{}}
 	slot := map[*ir.Value]int{}
 	m.consts = make([]*tensor.T, len(m.values))
 	for i, v := range m.values {
@@ -130,8 +134,20 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 			observe(m.values[k], env[k])
 		}
 	}
-	for i, s := range m.steps {
-		n := p.g.Nodes[i]
+	for i := 0; i < len(m.steps); i++ {
+		if r := p.regions[i]; r != nil && observe == nil {
+			for j, y := range r.run(func(slot int) *tensor.T { return env[slot] }) {
+				env[r.out[j].slot], own[r.out[j].slot] = y, true
+			}
+			for _, s := range m.steps[i : i+r.steps] {
+				for _, k := range s.dead {
+					env[k] = nil
+				}
+			}
+			i += r.steps - 1
+			continue
+		}
+		n, s := p.g.Nodes[i], &m.steps[i]
 		args := make([]*tensor.T, len(s.in))
 		for j, k := range s.in {
 			if k >= 0 {

@@ -15,7 +15,7 @@ func (p *plan) convolutions(steps []step) {
 	p.convs = make([]*kernels.FloatConv, len(steps))
 	for i, s := range steps {
 		o, ok := p.g.Nodes[i].Op.(*op.Conv)
-		if !ok || p.level == kernels.Generic || p.consts[s.in[1]] == nil {
+		if !ok || p.level == kernels.Generic || p.alone[i] != nil || p.consts[s.in[1]] == nil {
 			continue
 		}
 		x, w, y := p.g.Nodes[i].In[0].Type.Shape, p.consts[s.in[1]], p.g.Nodes[i].Out[0].Type.Shape
@@ -60,6 +60,9 @@ func (p *plan) native(i int, n *ir.Node, args []*tensor.T, over bool) *tensor.T 
 	x, shape := args[0], n.Out[0].Type.Shape
 	switch n.Op.(type) {
 	case *op.Conv:
+		if r := p.alone[i]; r != nil {
+			return r.run(func(int) *tensor.T { return x })[0]
+		}
 		if f := p.convs[i]; f != nil {
 			return convolve(f, x, shape)
 		}

@@ -40,7 +40,8 @@ type columnKernels struct {
 	from8, from16                      kernel
 	from32                             kernel
 	to8, to16                          kernel
-	float1, float2                     kernel // by blocks of channels
+	float1, float2, float4x2, float1x8 kernel // 8 pixels by a block of channels, wide() by 2, 4 by 2, 1 by 8
+	winogradIn, winogradOut, maxFloats kernel // of fields
 	widen, grid, line, relu, addFloats kernel
 	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                       poolKernels     // of elements of 8 and 16 bits

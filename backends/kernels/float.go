@@ -13,9 +13,9 @@ type FloatConv struct {
 	FloatGeometry
 	k          *columnKernels
 	groups     []floatGroup
-	off, pix   []int32 // bytes, within a group of padded planes: of taps, and of windows up to whole tiles
-	tile       int
-	rows, cols int // of a padded plane
+	off, pix   []int32 // bytes, within a group of padded planes: of taps, and of windows and some more
+	out        []int32 // and of a chunk's sums
+	rows, cols int     // of a padded plane
 	scratch    sync.Pool
 }
 
@@ -39,18 +39,43 @@ type floatGroup struct {
 
 // floatPart is one or two blocks of channels: weights [k][lane].
 type floatPart struct {
-	kernel  kernel
-	channel int
-	w       []float32
+	kernel       kernel
+	tile, blocks int
+	channel      int
+	w            []float32
 }
+
+// part is the next part where some blocks are left.
+func (k *columnKernels) part(channel, left int) floatPart {
+	if left >= 2 {
+		return floatPart{kernel: k.float2, tile: k.wide(), blocks: 2, channel: channel}
+	}
+	return floatPart{kernel: k.float1, tile: 8, blocks: 1, channel: channel}
+}
+
+// floatSlack is how many pixels more than wanted a call may compute.
+const floatSlack = 7
 
 // floatArgs is what the kernels of gen/float.go take. They write to tiles and to the last two, their scratch.
 type floatArgs struct {
-	x, w, acc, bias, off unsafe.Pointer
-	taps                 int
-	pix                  unsafe.Pointer
-	tiles, stride        int
-	_                    [2]uintptr // nextAcc, nextPix
+	x, w, bias, off unsafe.Pointer
+	taps            int
+	pix             unsafe.Pointer
+	tiles           int
+	dst, out, add   unsafe.Pointer
+	relu            int
+	_               [2]uintptr // nextPix, nextOut
+}
+
+// floatsOf are the kernels of this file and of fields, nil without native code. Those of AVX-512 await their tests on a CPU that has it.
+func floatsOf(l Level) *columnKernels { return columnsOf(min(l, AVX2)) }
+
+// wide is the number of pixels of float2.
+func (k *columnKernels) wide() int {
+	if k.lanes == 8 {
+		return 8
+	}
+	return 6
 }
 
 type turnArgs struct {
@@ -64,12 +89,12 @@ type floatScratch struct{ x, acc []float32 }
 
 // NewFloatConv packs weights [OC][C/Groups][KH][KW] and a bias [OC], or none.
 func NewFloatConv(level Level, g FloatGeometry, w, bias []float32) *FloatConv {
-	f := &FloatConv{FloatGeometry: g, k: columnsOf(level), tile: 1}
+	f := &FloatConv{FloatGeometry: g, k: floatsOf(level)}
 	f.rows = max((g.OH-1)*g.SH+(g.KH-1)*g.DH+1, g.PH+g.H)
 	f.cols = max((g.OW-1)*g.SW+(g.KW-1)*g.DW+1, g.PW+g.W)
 	lanes := 1
 	if f.k != nil {
-		lanes, f.tile = 2*f.k.lanes, f.k.lanes
+		lanes = 2 * f.k.lanes
 	}
 	cg, mg := g.C/g.Groups, g.OC/g.Groups
 	for c := range cg {
@@ -84,7 +109,7 @@ func NewFloatConv(level Level, g FloatGeometry, w, bias []float32) *FloatConv {
 			f.pix = append(f.pix, int32(4*(oy*g.SH*f.cols+ox*g.SW)))
 		}
 	}
-	for len(f.pix)%f.tile != 0 {
+	for range floatSlack {
 		f.pix = append(f.pix, f.pix[len(f.pix)-1])
 	}
 	k := len(f.off)
@@ -97,11 +122,9 @@ func NewFloatConv(level Level, g FloatGeometry, w, bias []float32) *FloatConv {
 			copy(p.bias, bias[q*mg:(q+1)*mg])
 		}
 		for b := 0; b < blocks && f.k != nil; {
-			n, call := 1, f.k.float1
-			if blocks-b >= 2 {
-				n, call = 2, f.k.float2
-			}
-			part := floatPart{kernel: call, channel: b * lanes, w: make([]float32, k*n*lanes)}
+			part := f.k.part(b*lanes, blocks-b)
+			n := part.blocks
+			part.w = make([]float32, k*n*lanes)
 			for l := range min(n*lanes, mg-b*lanes) {
 				for i, v := range p.w[(b*lanes+l)*k:][:k] {
 					part.w[i*n*lanes+l] = v
@@ -111,6 +134,10 @@ func NewFloatConv(level Level, g FloatGeometry, w, bias []float32) *FloatConv {
 			b += n
 		}
 		f.groups = append(f.groups, p)
+	}
+	if f.k != nil {
+		width := blocks * lanes
+		f.out = steps(min(max(cachedFloats/width/24, 1)*24, g.OH*g.OW)+floatSlack, 4*width) // 24 are whole tiles of all sizes
 	}
 	return f
 }
@@ -136,20 +163,30 @@ func (f *FloatConv) Run(y, x []float32) {
 			continue
 		}
 		width := len(p.bias)
-		chunk := max(cachedFloats/width/f.tile, 1) * f.tile
-		s.acc = slices.Grow(s.acc[:0], chunk*width)[:chunk*width]
+		chunk := len(f.out) - floatSlack
+		s.acc = slices.Grow(s.acc[:0], len(f.out)*width)[:len(f.out)*width]
 		for first := 0; first < pix; first += chunk {
 			n := min(chunk, pix-first)
 			for i := range p.parts {
 				t := &p.parts[i]
-				a := floatArgs{x: unsafe.Pointer(&xs[0]), w: unsafe.Pointer(&t.w[0]), acc: unsafe.Pointer(&s.acc[t.channel]), bias: unsafe.Pointer(&p.bias[t.channel]),
-					off: unsafe.Pointer(&f.off[0]), taps: len(f.off), pix: unsafe.Pointer(&f.pix[first]), tiles: (n + f.tile - 1) / f.tile, stride: 4 * width}
+				a := floatArgs{x: unsafe.Pointer(&xs[0]), w: unsafe.Pointer(&t.w[0]),
+					dst: unsafe.Pointer(&s.acc[t.channel]), out: unsafe.Pointer(&f.out[0]), bias: unsafe.Pointer(&p.bias[t.channel]),
+					off: unsafe.Pointer(&f.off[0]), taps: len(f.off), pix: unsafe.Pointer(&f.pix[first]), tiles: (n + t.tile - 1) / t.tile}
 				t.kernel.call(unsafe.Pointer(&a))
 			}
 			turn(ys[first:], pix, s.acc, width, n, mg)
 		}
 	}
 	f.scratch.Put(s)
+}
+
+// steps are n multiples of a number of bytes, from 0 on.
+func steps(n, bytes int) []int32 {
+	r := make([]int32, n)
+	for i := range r {
+		r[i] = int32(i * bytes)
+	}
+	return r
 }
 
 // cachedFloats is the number of sums that are worked on at a time.

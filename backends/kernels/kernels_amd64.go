@@ -48,7 +48,12 @@ const (
 	kReluFloatsAVX512
 	kAddFloatsAVX512
 	kFloat8x2AVX512
+	kFloat4x2AVX512
 	kFloat8x1AVX512
+	kFloat1x8AVX512
+	kWinogradInputAVX512
+	kWinogradOutputAVX512
+	kMaxFloatsAVX512
 	kTiles16AVX512
 	kUntilesAVX512
 	kTiles8AVX512
@@ -90,8 +95,13 @@ const (
 	kGridAVX2
 	kReluFloatsAVX2
 	kAddFloatsAVX2
+	kFloat6x2AVX2
 	kFloat4x2AVX2
-	kFloat4x1AVX2
+	kFloat8x1AVX2
+	kFloat1x8AVX2
+	kWinogradInputAVX2
+	kWinogradOutputAVX2
+	kMaxFloatsAVX2
 	kTiles16AVX2
 	kUntilesAVX2
 	kProducts4x2AVX2
@@ -209,8 +219,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		addFloatsAVX512(a)
 	case kFloat8x2AVX512:
 		float8x2AVX512(a)
+	case kFloat4x2AVX512:
+		float4x2AVX512(a)
 	case kFloat8x1AVX512:
 		float8x1AVX512(a)
+	case kFloat1x8AVX512:
+		float1x8AVX512(a)
+	case kWinogradInputAVX512:
+		winogradInputAVX512(a)
+	case kWinogradOutputAVX512:
+		winogradOutputAVX512(a)
+	case kMaxFloatsAVX512:
+		maxFloatsAVX512(a)
 	case kTiles16AVX512:
 		tiles16AVX512(a)
 	case kUntilesAVX512:
@@ -293,10 +313,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		reluFloatsAVX2(a)
 	case kAddFloatsAVX2:
 		addFloatsAVX2(a)
+	case kFloat6x2AVX2:
+		float6x2AVX2(a)
 	case kFloat4x2AVX2:
 		float4x2AVX2(a)
-	case kFloat4x1AVX2:
-		float4x1AVX2(a)
+	case kFloat8x1AVX2:
+		float8x1AVX2(a)
+	case kFloat1x8AVX2:
+		float1x8AVX2(a)
+	case kWinogradInputAVX2:
+		winogradInputAVX2(a)
+	case kWinogradOutputAVX2:
+		winogradOutputAVX2(a)
+	case kMaxFloatsAVX2:
+		maxFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
 	case kUntilesAVX2:
@@ -487,7 +517,22 @@ func addFloatsAVX512(a unsafe.Pointer)
 func float8x2AVX512(a unsafe.Pointer)
 
 //go:noescape
+func float4x2AVX512(a unsafe.Pointer)
+
+//go:noescape
 func float8x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func winogradInputAVX512(a unsafe.Pointer)
+
+//go:noescape
+func winogradOutputAVX512(a unsafe.Pointer)
+
+//go:noescape
+func maxFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
 func tiles16AVX512(a unsafe.Pointer)
@@ -613,10 +658,25 @@ func reluFloatsAVX2(a unsafe.Pointer)
 func addFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
+func float6x2AVX2(a unsafe.Pointer)
+
+//go:noescape
 func float4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
-func float4x1AVX2(a unsafe.Pointer)
+func float8x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x8AVX2(a unsafe.Pointer)
+
+//go:noescape
+func winogradInputAVX2(a unsafe.Pointer)
+
+//go:noescape
+func winogradOutputAVX2(a unsafe.Pointer)
+
+//go:noescape
+func maxFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tiles16AVX2(a unsafe.Pointer)

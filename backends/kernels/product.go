@@ -10,7 +10,7 @@ const Panel = 32
 // the other, in the order of the rows of a and b, so all levels and CPUs compute the same bits.
 func TransposedProduct(level Level, c, a, b []float32, lda, ldb, k, n, first, rows int) {
 	width := min(Panel, n-first)
-	q := columnsOf(level)
+	q := floatsOf(level)
 	if q == nil || k == 0 {
 		for i := range rows {
 			row := c[i*n+first:][:width]
@@ -31,8 +31,9 @@ func TransposedProduct(level Level, c, a, b []float32, lda, ldb, k, n, first, ro
 		copy(w[l*Panel:], b[l*ldb+first:][:width])
 		off[l] = int32(4 * l * lda)
 	}
-	tile, lanes := q.lanes, 2*q.lanes
+	tile, lanes := q.wide(), 2*q.lanes
 	pix := make([]int32, (rows+tile-1)/tile*tile)
+	out := steps(len(pix), 4*Panel)
 	for i := range pix {
 		pix[i] = int32(4 * min(i, rows-1))
 	}
@@ -42,8 +43,8 @@ func TransposedProduct(level Level, c, a, b []float32, lda, ldb, k, n, first, ro
 		w = panels(w, k, step)
 	}
 	for at := 0; at < Panel; at += step {
-		f := floatArgs{x: unsafe.Pointer(&a[0]), w: unsafe.Pointer(&w[at*k]), acc: unsafe.Pointer(&acc[at]), bias: unsafe.Pointer(&zero[0]), off: unsafe.Pointer(&off[0]),
-			taps: k, pix: unsafe.Pointer(&pix[0]), tiles: len(pix) / tile, stride: 4 * Panel}
+		f := floatArgs{x: unsafe.Pointer(&a[0]), w: unsafe.Pointer(&w[at*k]), dst: unsafe.Pointer(&acc[at]), out: unsafe.Pointer(&out[0]), bias: unsafe.Pointer(&zero[0]), off: unsafe.Pointer(&off[0]),
+			taps: k, pix: unsafe.Pointer(&pix[0]), tiles: len(pix) / tile}
 		q.float2.call(unsafe.Pointer(&f))
 	}
 	for i := range rows {

@@ -11,19 +11,22 @@ import (
 const (
 	fltX = iota
 	fltW
-	fltAcc
 	fltBias
 	fltOff   // byte offset of each tap, 32 bits
 	fltTaps  // their number
 	fltPix   // byte offset of each pixel, 32 bits
 	fltTiles // of pixels
-	fltStride
-	fltNextAcc // scratch of the kernel, as in dot.go
-	fltNextPix
+	fltDst
+	fltOut     // byte offset of each pixel's sums from fltDst, 32 bits
+	fltAdd     // what is added to the sums, at the same offsets, or 0
+	fltRelu    // whether negative results become 0
+	fltNextPix // scratch of the kernel, as in dot.go
+	fltNextOut
 )
 
 // float is one tile of a convolution of float32: for every tile of pixels, for every tap, all sums of all pixels. A product is rounded
-// before it is added, and taps are added one after the other, so that every instruction set and plain Go compute the same bits.
+// before it is added, and taps are added one after the other, so that every instruction set and plain Go compute the same bits. Taps are
+// taken by twos, because the loop around them would cost as much as a pixel.
 func (a lanes) float(pixels, blocks int) {
 	name := fmt.Sprintf("float%dx%d%s", pixels, blocks, a.suffix())
 	a.begin(name, fmt.Sprintf("%s adds up %d pixels by %d blocks of output channels.", name, pixels, blocks))
@@ -31,13 +34,12 @@ func (a lanes) float(pixels, blocks int) {
 	px := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.RSI, reg.RDI}[:pixels]
 	off, end, w, k := reg.RBX, reg.RCX, reg.RDX, reg.R14
 	acc := func(p, b int) reg.VecPhysical { return a.v(p*blocks + b) }
-	weights := func(b int) reg.VecPhysical { return a.v(pixels*blocks + b) }
-	x, tmp := a.v(pixels*blocks+blocks), a.v(pixels*blocks+blocks+1)
+	spare := func(i int) reg.VecPhysical { return a.v(pixels*blocks + i) }
 
-	a.MOVQ(field(fltAcc), off)
-	a.MOVQ(off, field(fltNextAcc))
 	a.MOVQ(field(fltPix), off)
 	a.MOVQ(off, field(fltNextPix))
+	a.MOVQ(field(fltOut), off)
+	a.MOVQ(off, field(fltNextOut))
 	a.Label("tile")
 	a.MOVQ(field(fltNextPix), off)
 	for i, p := range px {
@@ -53,38 +55,85 @@ func (a lanes) float(pixels, blocks int) {
 			a.VMOVAPS(acc(0, b), acc(p, b))
 		}
 	}
-	a.MOVQ(field(fltOff), off)
-	a.MOVQ(field(fltTaps), end)
-	a.LEAQ(operand.Mem{Base: off, Index: end, Scale: 4}, end)
-
-	a.Label("tap")
-	a.MOVLQSX(at(off, 0), k)
-	for b := range blocks {
-		a.VMOVUPS(at(w, size*b), weights(b))
-	}
-	for i, p := range px {
-		a.VBROADCASTSS(operand.Mem{Base: p, Index: k, Scale: 1}, x)
-		for b := range blocks {
-			a.VMULPS(weights(b), x, tmp)
-			a.VADDPS(tmp, acc(i, b), acc(i, b))
+	tap := func(i int) {
+		a.MOVLQSX(at(off, 4*i), k)
+		weights := func(b int) operand.Op { return at(w, size*(i*blocks+b)) }
+		x, tmp := spare(0), spare(1)
+		if pixels > 1 {
+			x, tmp = spare(blocks), spare(blocks+1)
+			for b := range blocks {
+				a.VMOVUPS(weights(b), spare(b))
+			}
+			weights = func(b int) operand.Op { return spare(b) }
+		}
+		for p, from := range px {
+			a.VBROADCASTSS(operand.Mem{Base: from, Index: k, Scale: 1}, x)
+			for b := range blocks {
+				a.VMULPS(weights(b), x, tmp)
+				a.VADDPS(tmp, acc(p, b), acc(p, b))
+			}
 		}
 	}
-	a.ADDQ(operand.I32(size*blocks), w)
-	a.ADDQ(operand.Imm(4), off)
+	next := func(taps int) {
+		a.ADDQ(operand.I32(taps*size*blocks), w)
+		a.ADDQ(operand.Imm(uint64(4*taps)), off)
+	}
+	a.MOVQ(field(fltOff), off)
+	a.MOVQ(field(fltTaps), end)
+	a.MOVQ(end, k)
+	a.LEAQ(operand.Mem{Base: off, Index: end, Scale: 4}, end)
+	a.TESTQ(operand.I32(1), k)
+	a.JZ(operand.LabelRef("even"))
+	tap(0)
+	next(1)
+	a.Label("even")
+	a.CMPQ(off, end)
+	a.JEQ(operand.LabelRef("sums"))
+	a.Label("tap")
+	tap(0)
+	tap(1)
+	next(2)
 	a.CMPQ(off, end)
 	a.JNE(operand.LabelRef("tap"))
 
-	a.MOVQ(field(fltNextAcc), off)
-	for p := range pixels {
-		for b := range blocks {
-			a.VMOVUPS(acc(p, b), at(off, size*b))
-		}
-		a.ADDQ(field(fltStride), off)
+	a.Label("sums")
+	a.MOVQ(field(fltNextOut), off)
+	for i, p := range px {
+		a.MOVLQSX(at(off, 4*i), p)
 	}
-	a.MOVQ(off, field(fltNextAcc))
+	a.ADDQ(operand.I32(4*pixels), field(fltNextOut))
+	a.MOVQ(field(fltAdd), w)
+	a.TESTQ(w, w)
+	a.JZ(operand.LabelRef("added"))
+	for p, at := range px {
+		for b := range blocks {
+			a.VADDPS(operand.Mem{Base: w, Index: at, Scale: 1, Disp: size * b}, acc(p, b), acc(p, b))
+		}
+	}
+	a.Label("added")
+	a.CMPQ(field(fltRelu), operand.Imm(0))
+	a.JEQ(operand.LabelRef("store"))
+	zero := spare(0)
+	a.VXORPS(zero, zero, zero)
+	for i := range pixels * blocks {
+		a.relu(zero, a.v(i))
+	}
+	a.Label("store")
+	a.MOVQ(field(fltDst), w)
+	for p, at := range px {
+		for b := range blocks {
+			a.VMOVUPS(acc(p, b), operand.Mem{Base: w, Index: at, Scale: 1, Disp: size * b})
+		}
+	}
 	a.DECQ(field(fltTiles))
 	a.JNE(operand.LabelRef("tile"))
 	a.end()
+}
+
+// relu is x = max(x, 0): NaN stays, and -0 is made 0.
+func (a lanes) relu(zero, x reg.VecPhysical) {
+	a.VMAXPS(x, zero, x)
+	a.VADDPS(zero, x, x)
 }
 
 // The fields of turnArgs.

@@ -100,8 +100,7 @@ func (a lanes) elementwise(name string, second bool, op func(x, y reg.VecPhysica
 // elementwises writes those functions.
 func (a lanes) elementwises() {
 	a.elementwise("reluFloats", false, func(x, _ reg.VecPhysical) {
-		a.VMAXPS(x, a.v(2), x) // NaN stays, and -0 is made 0
-		a.VADDPS(a.v(2), x, x)
+		a.relu(a.v(2), x)
 	})
 	a.elementwise("addFloats", true, func(x, y reg.VecPhysical) { a.VADDPS(y, x, x) })
 }

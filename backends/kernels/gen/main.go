@@ -72,12 +72,17 @@ func generate() (map[string][]byte, error) {
 		}
 		l.grid()
 		l.elementwises()
-		tile := 4
+		wide := 6 // pixels that leave registers for weights, an element and a product
 		if zmm {
-			tile = 8
+			wide = 8
 		}
-		l.float(tile, 2)
-		l.float(tile, 1)
+		l.float(wide, 2)
+		l.float(4, 2)
+		l.float(8, 1)
+		l.float(1, 8)
+		l.winogradInput()
+		l.winogradOutput()
+		l.maxFloats()
 		l.winograd()
 		l.line()
 		for i := range 8 {

@@ -1,0 +1,336 @@
+package interp
+
+import (
+	"slices"
+	"sync"
+
+	"quern/backends/kernels"
+	"quern/ir"
+	"quern/ir/op"
+	"quern/ir/tensor"
+)
+
+// region is a sequence of nodes whose values lie in fields: channels last, inside borders that are written once. Only what other nodes
+// read becomes a tensor. Its memory is planned beforehand and used again. Results are those of the nodes one by one, in all bits.
+type region struct {
+	level   kernels.Level
+	steps   int // that it stands for
+	images  int
+	group   int // images that are worked on at a time
+	in, out []port
+	fields  []kernels.Field // of the buffers
+	ops     []func(buffers [][]float32, images int)
+	pool    sync.Pool
+}
+
+// port is a value that enters or leaves a region: a slot and a buffer.
+type port struct {
+	slot, buffer int
+	shape        []int
+}
+
+// fieldKey tells the convolutions apart that a model needs for inputs of several sizes, but not for batches.
+type fieldKey struct {
+	step    int
+	g       kernels.FloatGeometry
+	in, out kernels.Field
+}
+
+// groupBytes is how large the buffers of a group of images may become, unless a single image needs more.
+const groupBytes = 1 << 20
+
+// regions finds the nodes that can work on fields. Where values are observed, and without native code, their convolutions stand alone.
+func (m *Interp) regions(p *plan) {
+	p.alone, p.regions = make([]*region, len(m.steps)), make([]*region, len(m.steps))
+	for i := 0; i < len(m.steps); i++ {
+		if !p.fieldable(m.steps, i) {
+			continue
+		}
+		first := i
+		var border kernels.Border
+		var convs []int
+		for ; i < len(m.steps) && p.fieldable(m.steps, i) && p.g.Nodes[i].Out[0].Type.Shape[0] == p.g.Nodes[first].Out[0].Type.Shape[0]; i++ {
+			if g, ok := p.window(i); ok && isConv(p.g.Nodes[i]) {
+				border = border.Max(g.Border())
+				convs = append(convs, i)
+			}
+		}
+		if len(convs) > 0 && p.level != kernels.Generic {
+			p.regions[first] = m.region(p, first, i, border)
+		}
+		for _, c := range convs {
+			if g, _ := p.window(c); p.level != kernels.Generic || g.Winograd() {
+				p.alone[c] = m.region(p, c, c+1, border)
+			}
+		}
+		i-- // it was not fieldable, or has another batch
+	}
+}
+
+func isConv(n *ir.Node) bool {
+	_, ok := n.Op.(*op.Conv)
+	return ok
+}
+
+// fieldable reports whether a node can be part of a region: its values are real images, none quantized, and it is one of a few operators.
+func (p *plan) fieldable(steps []step, i int) bool {
+	n := p.g.Nodes[i]
+	image := func(v *ir.Value) bool {
+		return v != nil && v.Type.Quant == nil && v.Type.Elem == tensor.F32 && len(v.Type.Shape) == 4 && tensor.Numel(v.Type.Shape) > 0 &&
+			tensor.Numel(v.Type.Shape[1:]) < 1<<24
+	}
+	if len(n.Out) != 1 || !image(n.Out[0]) || !image(n.In[0]) || p.consts[steps[i].in[0]] != nil {
+		return false
+	}
+	switch o := n.Op.(type) {
+	case *op.Conv:
+		for j, k := range steps[i].in[1:] {
+			if k >= 0 && (p.consts[k] == nil || n.In[1+j].Type.Quant != nil) {
+				return false
+			}
+		}
+		_, ok := p.window(i)
+		return o.Group == 1 && ok && len(p.consts[steps[i].in[1]].F) > 0
+	case *op.MaxPool:
+		_, ok := p.window(i)
+		return ok
+	case *op.Relu:
+		return true
+	case *op.Add:
+		return image(n.In[1]) && p.consts[steps[i].in[1]] == nil && slices.Equal(n.In[0].Type.Shape, n.In[1].Type.Shape)
+	}
+	return false
+}
+
+// window is the geometry of a convolution or pool over two axes; not ok where a pool's window reaches beyond the image.
+func (p *plan) window(i int) (g kernels.FloatGeometry, ok bool) {
+	n := p.g.Nodes[i]
+	x, y := n.In[0].Type.Shape, n.Out[0].Type.Shape
+	switch o := n.Op.(type) {
+	case *op.Conv:
+		s, err := o.Spatial(n.In[1].Type.Shape)
+		if err != nil || len(s.Kernel) != 2 {
+			return g, false
+		}
+		g = geometry(s, x, y)
+		g.Groups = o.Group
+		b := g.Border()
+		return g, max(b.Top, b.Bottom) <= g.H && max(b.Left, b.Right) <= g.W
+	case *op.MaxPool:
+		s, err := o.Spatial()
+		if err != nil || len(s.Kernel) != 2 {
+			return g, false
+		}
+		g = geometry(s, x, y)
+		return g, g.PH == 0 && g.PW == 0 && (g.OH-1)*g.SH+(g.KH-1)*g.DH < g.H && (g.OW-1)*g.SW+(g.KW-1)*g.DW < g.W
+	}
+	return g, false
+}
+
+// regionBuilder plans a region.
+type regionBuilder struct {
+	*region
+	m       *Interp
+	p       *plan
+	border  kernels.Border
+	last    map[int]int // by slot: the step that reads it last; len(m.steps) if it leaves the region
+	at      map[int]int // by slot: its buffer
+	free    []int       // buffers
+	skipped map[int]bool
+}
+
+// region makes a region of the steps from first up to end.
+func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region {
+	shape := p.g.Nodes[first].Out[0].Type.Shape
+	b := &regionBuilder{&region{level: p.level, steps: end - first, images: shape[0]}, m, p, border, map[int]int{}, map[int]int{}, nil, map[int]bool{}}
+	var made []int
+	for i := first; i < end; i++ {
+		made = append(made, m.steps[i].out[0])
+	}
+	for i, s := range m.steps {
+		for _, k := range s.in {
+			if k >= 0 && (i < end || slices.Contains(made, k)) {
+				b.last[k] = max(b.last[k], i)
+				if i >= end {
+					b.last[k] = len(m.steps)
+				}
+			}
+		}
+	}
+	for _, k := range m.outputs {
+		b.last[k] = len(m.steps)
+	}
+	if len(made) == 1 { // its result is wanted even if nothing reads it
+		b.last[made[0]] = len(m.steps)
+	}
+	for i := first; i < end; i++ {
+		for _, k := range m.steps[i].in {
+			if _, ok := b.at[k]; ok || k < 0 || p.consts[k] != nil || slices.Contains(made, k) {
+				continue
+			}
+			b.in = append(b.in, port{k, b.buffer(k), p.values[k].Type.Shape})
+		}
+	}
+	for i := first; i < end; i++ {
+		if !b.skipped[i] {
+			b.step(i, end)
+		}
+	}
+	for _, k := range made {
+		if at, ok := b.at[k]; ok && b.last[k] == len(m.steps) {
+			b.out = append(b.out, port{k, at, p.values[k].Type.Shape})
+		}
+	}
+	most := 0
+	for _, f := range b.fields {
+		most = max(most, 4*f.Size())
+	}
+	b.group = min(max(groupBytes/most, 1), b.images)
+	return b.region
+}
+
+func (b *regionBuilder) field(slot int) kernels.Field {
+	s := b.p.values[slot].Type.Shape
+	return kernels.NewField(b.level, s[1], s[2], s[3], b.border)
+}
+
+// buffer gives a slot memory: that of a value that is not read any more, if it has the same layout and so the same border.
+func (b *regionBuilder) buffer(slot int) int {
+	f := b.field(slot)
+	for i, k := range b.free {
+		if b.fields[k] == f {
+			b.free = slices.Delete(b.free, i, i+1)
+			b.at[slot] = k
+			return k
+		}
+	}
+	b.fields = append(b.fields, f)
+	b.at[slot] = len(b.fields) - 1
+	return b.at[slot]
+}
+
+// release frees the buffers of slots that no step after i reads.
+func (b *regionBuilder) release(i int, slots ...int) {
+	for _, k := range slots {
+		if at, ok := b.at[k]; ok && b.last[k] <= i && !slices.Contains(b.free, at) {
+			b.free = append(b.free, at)
+			delete(b.at, k)
+		}
+	}
+}
+
+// only is the step up to end that reads a slot, if it is the only one that does.
+func (b *regionBuilder) only(slot, end int) (int, bool) {
+	n, at := 0, -1
+	for i, s := range b.m.steps {
+		for _, k := range s.in {
+			if k == slot {
+				n, at = n+1, i
+			}
+		}
+	}
+	return at, n == 1 && at < end && !slices.Contains(b.m.outputs, slot)
+}
+
+// step adds the operation of a step. A convolution takes a sum with what is there already, and a Relu, into it.
+func (b *regionBuilder) step(i, end int) {
+	n, s := b.p.g.Nodes[i], b.m.steps[i]
+	x, out := s.in[0], s.out[0]
+	read := []int{x}
+	var run func(y, x, add []float32, images int)
+	add := -1
+	switch n.Op.(type) {
+	case *op.Conv:
+		relu := false
+		if k, ok := b.only(out, end); ok {
+			if _, is := b.p.g.Nodes[k].Op.(*op.Add); is {
+				in := b.m.steps[k].in
+				other := in[0] + in[1] - out
+				if _, there := b.at[other]; there {
+					add, out = other, b.m.steps[k].out[0]
+					b.skipped[k] = true
+				}
+			}
+		}
+		if k, ok := b.only(out, end); ok {
+			if _, is := b.p.g.Nodes[k].Op.(*op.Relu); is {
+				relu, out = true, b.m.steps[k].out[0]
+				b.skipped[k] = true
+			}
+		}
+		c := b.conv(i, x, out)
+		run = func(y, x, add []float32, images int) { c.Run(y, x, add, images, relu) }
+	case *op.MaxPool:
+		g, _ := b.p.window(i)
+		c := kernels.NewFieldMax(b.level, g, b.field(x), b.field(out))
+		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }
+	case *op.Relu:
+		f := b.field(x)
+		run = func(y, x, _ []float32, images int) { kernels.Relu(b.level, y[:images*f.Size()], x) }
+	case *op.Add:
+		f := b.field(x)
+		add = s.in[1]
+		run = func(y, x, add []float32, images int) { kernels.AddFloats(b.level, y[:images*f.Size()], x, add) }
+	}
+	from, more := b.at[x], -1
+	if add >= 0 {
+		read = append(read, add)
+		more = b.at[add]
+	}
+	to := b.buffer(out)
+	b.ops = append(b.ops, func(buffers [][]float32, images int) {
+		var add []float32
+		if more >= 0 {
+			add = buffers[more]
+		}
+		run(buffers[to], buffers[from], add, images)
+	})
+	b.release(i, read...)
+}
+
+// conv prepares the convolution of step i, or finds it.
+func (b *regionBuilder) conv(i, x, out int) *kernels.FieldConv {
+	g, _ := b.p.window(i)
+	key := fieldKey{i, g, b.field(x), b.field(out)}
+	c := b.m.convs[key]
+	if c == nil {
+		s := b.m.steps[i]
+		var bias []float32
+		if len(s.in) > 2 && s.in[2] >= 0 {
+			bias = b.p.consts[s.in[2]].F
+		}
+		c = kernels.NewFieldConv(b.level, g, key.in, key.out, b.p.consts[s.in[1]].F, bias)
+		b.m.convs[key] = c
+	}
+	return c
+}
+
+// run computes what leaves the region, in the order of out. value gives what enters it.
+func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
+	buffers, _ := r.pool.Get().([][]float32)
+	if buffers == nil {
+		for _, f := range r.fields {
+			buffers = append(buffers, f.Make(r.group))
+		}
+	}
+	out := make([]*tensor.T, len(r.out))
+	for i, p := range r.out {
+		out[i] = tensor.New(tensor.F32, p.shape...)
+	}
+	for first := 0; first < r.images; first += r.group {
+		n := min(r.group, r.images-first)
+		for _, p := range r.in {
+			f, x := &r.fields[p.buffer], value(p.slot).F
+			f.Load(r.level, buffers[p.buffer][:n*f.Size()], x[first*len(x)/r.images:])
+		}
+		for _, o := range r.ops {
+			o(buffers, n)
+		}
+		for i, p := range r.out {
+			f, y := &r.fields[p.buffer], out[i].F
+			f.Store(r.level, y[first*len(y)/r.images:], buffers[p.buffer][:n*f.Size()])
+		}
+	}
+	r.pool.Put(buffers)
+	return out
+}

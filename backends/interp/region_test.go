@@ -1,0 +1,158 @@
+package interp
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"quern/backends/kernels"
+	"quern/ir"
+	"quern/ir/irtest"
+	"quern/ir/op"
+	"quern/ir/tensor"
+)
+
+// regionNet has what regions make of nodes: sums that end in either operand, values that are read twice, inside and outside, a pool, strides, and
+// layers with few products.
+func regionNet(r *rand.Rand) *ir.Graph {
+	g := &ir.Graph{Name: "g"}
+	number := 0
+	name := func() string { number++; return string(rune('a'+number/26)) + string(rune('a'+number%26)) }
+	random := func(shape ...int) *ir.Value {
+		t := tensor.New(tensor.F32, shape...)
+		for i := range t.F {
+			t.F[i] = float32(r.NormFloat64()) / 8
+		}
+		return &ir.Value{Name: name(), Type: ir.T(tensor.F32, shape...), Const: t}
+	}
+	add := func(o ir.Op, in ...*ir.Value) *ir.Value {
+		n, err := g.Append(o, ir.Pos{}, in, name())
+		if err != nil {
+			return nil
+		}
+		return n.Out[0]
+	}
+	size := 8 + r.IntN(8)
+	x := &ir.Value{Name: "x", Type: ir.T(tensor.F32, ir.Symbol("N"), 3, size, size)}
+	g.Inputs = []*ir.Value{x}
+	vals := []*ir.Value{x}
+	for len(g.Nodes) < 14 {
+		v := vals[max(len(vals)-1-r.IntN(3), 0)]
+		var w *ir.Value
+		switch r.IntN(6) {
+		case 0, 1, 2:
+			out, k, stride := 8+8*r.IntN(4), 1+2*r.IntN(2), 1
+			if r.IntN(6) == 0 {
+				stride = 2
+			}
+			w = add(&op.Conv{Group: 1, Pads: []int{k / 2, k / 2, k / 2, k / 2}, Strides: []int{stride, stride}}, v, random(out, v.Type.Shape[1], k, k), random(out))
+		case 3:
+			w = add(&op.Relu{}, v)
+		case 4:
+			for _, u := range vals {
+				if u != v && len(u.Type.Shape) == 4 && u.Type.Shape[1] == v.Type.Shape[1] && u.Type.Shape[2] == v.Type.Shape[2] {
+					w = add(&op.Add{}, u, v)
+				}
+			}
+		case 5:
+			if r.IntN(3) == 0 && v.Type.Shape[2] > 6 {
+				w = add(&op.MaxPool{KernelShape: []int{2, 2}, Strides: []int{2, 2}}, v)
+			} else if r.IntN(4) == 0 {
+				w = add(&op.Sigmoid{}, v)
+			}
+		}
+		if w != nil {
+			vals = append(vals, w)
+		}
+	}
+	g.Outputs = []*ir.Value{vals[len(vals)-1], vals[len(vals)-1-r.IntN(4)]}
+	return g
+}
+
+// TestRegions compares runs that nobody observes with those in which each node gives its value, and levels with each other: the same bits.
+func TestRegions(t *testing.T) {
+	regions := 0
+	for seed := range uint64(90) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		g := regionNet(r)
+		if seed%3 == 0 {
+			g = irtest.RandomGraph(r, irtest.GraphOptions{})
+		}
+		in := irtest.RandomInputs(r, g, 1)[0]
+		if seed%3 != 0 {
+			s := g.Inputs[0].Type.Shape
+			in = []*tensor.T{tensor.New(tensor.F32, 1+r.IntN(12), s[1], s[2], s[3])}
+			for i := range in[0].F {
+				in[0].F[i] = float32(r.NormFloat64())
+			}
+		}
+		var want []*tensor.T
+		for _, level := range kernels.Levels() {
+			m, err := New(g)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			m.level = level
+			for run := range 3 { // the third uses the memory of the second
+				var observe func(*ir.Value, *tensor.T)
+				if run == 0 {
+					observe = func(*ir.Value, *tensor.T) {}
+				}
+				out, err := m.Run(in, observe)
+				if err != nil {
+					t.Fatalf("seed %d: %v", seed, err)
+				}
+				if want == nil {
+					want = out
+				}
+				for i := range out {
+					for j, v := range out[i].F {
+						if v != want[i].F[j] {
+							t.Fatalf("%v, seed %d, run %d: output %d, element %d: got %v, want %v\n%v", level, seed, run, i, j, v, want[i].F[j], g)
+						}
+					}
+				}
+			}
+			for _, p := range m.plans {
+				for _, r := range p.regions {
+					if r != nil && r.steps > 2 && len(r.ops) < r.steps {
+						regions++
+					}
+				}
+			}
+		}
+	}
+	if regions < 15 {
+		t.Errorf("only %d regions of several nodes, with some in one operation", regions)
+	}
+}
+
+// TestRegionValues: what stands for no number in one image is not in the next one.
+func TestRegionValues(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	m, err := New(regionNet(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.g.Inputs[0].Type.Shape
+	good, bad := tensor.New(tensor.F32, 1, s[1], s[2], s[3]), tensor.New(tensor.F32, 1, s[1], s[2], s[3])
+	for i := range good.F {
+		good.F[i] = float32(r.NormFloat64())
+		bad.F[i] = float32(math.NaN())
+	}
+	var want []*tensor.T
+	for _, x := range []*tensor.T{good, bad, good} {
+		out, err := m.Run([]*tensor.T{x}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = out
+		}
+		for i := range out {
+			if x == good && !out[i].Equal(want[i]) {
+				t.Errorf("output %d differs after a run of NaN", i)
+			}
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package kernels
+
+// Field is the layout of an image in memory: pixel after pixel, the channels of each in Step elements of which some may be of no use,
+// within a border that holds 0. Images of a batch lie one behind the other.
+type Field struct {
+	C, H, W int
+	Step    int
+	Border
+}
+
+// Border is how many rows and columns lie around an image.
+type Border struct{ Top, Left, Bottom, Right int }
+
+// Max is a border as wide as both.
+func (b Border) Max(c Border) Border {
+	return Border{max(b.Top, c.Top), max(b.Left, c.Left), max(b.Bottom, c.Bottom), max(b.Right, c.Right)}
+}
+
+// NewField is a layout that native code of the level can write to.
+func NewField(level Level, c, h, w int, b Border) Field {
+	lanes := 1
+	if k := floatsOf(level); k != nil {
+		lanes = 2 * k.lanes
+	}
+	return Field{C: c, H: h, W: w, Step: (c + lanes - 1) / lanes * lanes, Border: b}
+}
+
+// Size is the number of elements of an image.
+func (f *Field) Size() int { return (f.Top + f.H + f.Bottom) * f.rowStep() }
+
+// Make is memory for some images. Native code reads and writes registers up to the end of a pixel, no further.
+func (f *Field) Make(images int) []float32 { return make([]float32, images*f.Size()) }
+
+func (f *Field) rowStep() int { return (f.Left + f.W + f.Right) * f.Step }
+
+// at is the index of a pixel, which may lie in the border.
+func (f *Field) at(y, x int) int { return (f.Top+y)*f.rowStep() + (f.Left+x)*f.Step }
+
+// Load copies images whose channels come first.
+func (f *Field) Load(level Level, dst, src []float32) {
+	plane, size := f.H*f.W, f.Size()
+	for n := range len(dst) / size {
+		img := src[n*f.C*plane:][:f.C*plane]
+		for y := range f.H {
+			row := dst[n*size+f.at(y, 0):][:f.W*f.Step]
+			if f.C >= 8 && level != Generic {
+				turn(row, f.Step, img[y*f.W:], plane, f.C, f.W)
+				continue
+			}
+			for c := range f.C {
+				i := c
+				for _, v := range img[c*plane+y*f.W:][:f.W] {
+					row[i] = v
+					i += f.Step
+				}
+			}
+		}
+	}
+}
+
+// Store copies images back.
+func (f *Field) Store(level Level, dst, src []float32) {
+	plane, size := f.H*f.W, f.Size()
+	for n := range len(src) / size {
+		img := dst[n*f.C*plane:][:f.C*plane]
+		for y := range f.H {
+			row := src[n*size+f.at(y, 0):][:f.W*f.Step]
+			if f.W >= 8 && level != Generic {
+				turn(img[y*f.W:], plane, row, f.Step, f.W, f.C)
+				continue
+			}
+			for c := range f.C {
+				i := c
+				to := img[c*plane+y*f.W:][:f.W]
+				for x := range to {
+					to[x] = row[i]
+					i += f.Step
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// fieldRun is a convolution by way of fields: of x, and add unless it is nil, channels first.
+func fieldRun(l Level, g FloatGeometry, w, bias, x, add []float32, images int, relu bool) []float32 {
+	b := g.Border().Max(Border{1, 0, 2, 1})
+	in, out := NewField(l, g.C, g.H, g.W, b), NewField(l, g.OC, g.OH, g.OW, Border{0, 2, 1, 0})
+	f := NewFieldConv(l, g, in, out, w, bias)
+	xs, ys := in.Make(images), out.Make(images)
+	in.Load(l, xs, x)
+	var as []float32
+	if add != nil {
+		as = out.Make(images)
+		out.Load(l, as, add)
+	}
+	border := func() (n int) {
+		for i := range images {
+			for y := -out.Top; y < out.H+out.Bottom; y++ {
+				for x := -out.Left; x < out.W+out.Right; x++ {
+					inside := y >= 0 && y < out.H && x >= 0 && x < out.W
+					for _, v := range ys[i*out.Size()+out.at(y, x):][:out.Step] {
+						if !inside && v != 0 {
+							n++
+						}
+					}
+				}
+			}
+		}
+		return n
+	}
+	for range 2 { // the second run uses the memory of the first
+		f.Run(ys, xs, as, images, relu)
+	}
+	if n := border(); n > 0 {
+		panic(fmt.Sprintf("%d elements of the border were written", n))
+	}
+	y := make([]float32, images*g.OC*g.OH*g.OW)
+	out.Store(l, y, ys)
+	return y
+}
+
+// TestFieldConv compares every level with FloatConv, bit by bit; where not all products are made in turn, with the portable code, and that with FloatConv.
+func TestFieldConv(t *testing.T) {
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 31))
+		g := randomGeometry(r)
+		g.Groups = 1
+		if r.IntN(2) == 0 {
+			g.C, g.OC, g.H, g.W = 16+r.IntN(40), 16+r.IntN(60), 6+r.IntN(20), 6+r.IntN(20)
+			g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW = 3, 3, 1, 1, 1, 1, r.IntN(2), r.IntN(2)
+			g.OH, g.OW = g.H+2*g.PH-2, g.W+2*g.PW-2
+		}
+		images := 1 + r.IntN(3)
+		random := func(n int) []float32 {
+			v := make([]float32, n)
+			for i := range v {
+				v[i] = float32(r.NormFloat64())
+			}
+			return v
+		}
+		w, bias, x, add := random(g.OC*g.C*g.KH*g.KW), random(g.OC), random(images*g.C*g.H*g.W), random(images*g.OC*g.OH*g.OW)
+		if r.IntN(2) == 0 {
+			add = nil
+		}
+		relu := r.IntN(2) == 0
+		direct := make([]float32, images*g.OC*g.OH*g.OW)
+		f := NewFloatConv(Generic, g, w, bias)
+		for i := range images {
+			f.Run(direct[i*g.OC*g.OH*g.OW:][:g.OC*g.OH*g.OW], x[i*g.C*g.H*g.W:])
+		}
+		if add != nil {
+			AddFloats(Generic, direct, direct, add)
+		}
+		most := 0.0
+		for _, v := range direct {
+			most = max(most, math.Abs(float64(v)))
+		}
+		if relu {
+			Relu(Generic, direct, direct)
+		}
+		want := direct
+		if g.Winograd() {
+			want = fieldRun(Generic, g, w, bias, x, add, images, relu)
+			for i, v := range want {
+				if d := math.Abs(float64(v - direct[i])); !(d < 1e-5*most) {
+					t.Fatalf("seed %d: %+v: result %d: got %v, want about %v", seed, g, i, v, direct[i])
+				}
+			}
+		}
+		for _, l := range native() {
+			for i, v := range fieldRun(l, g, w, bias, x, add, images, relu) {
+				if math.Float32bits(v) != math.Float32bits(want[i]) {
+					t.Fatalf("%v seed %d: %+v, %d images, add %v, relu %v: result %d: got %v, want %v", l, seed, g, images, add != nil, relu, i, v, want[i])
+				}
+			}
+		}
+	}
+}
+
+// TestFieldMax compares native code with the definition, with what is not a number.
+func TestFieldMax(t *testing.T) {
+	for _, l := range native() {
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 37))
+			g := randomGeometry(r)
+			g.PH, g.PW, g.OC = 0, 0, g.C
+			g.H, g.W = max(g.H, (g.KH-1)*g.DH+1), max(g.W, (g.KW-1)*g.DW+1)
+			g.OH, g.OW = (g.H-(g.KH-1)*g.DH-1)/g.SH+1, (g.W-(g.KW-1)*g.DW-1)/g.SW+1
+			in, out := NewField(l, g.C, g.H, g.W, Border{1, 1, 0, 2}), NewField(l, g.C, g.OH, g.OW, Border{0, 0, 1, 0})
+			const images = 2
+			x, y := make([]float32, images*g.C*g.H*g.W), make([]float32, images*g.C*g.OH*g.OW)
+			for i := range x {
+				if x[i] = float32(r.NormFloat64()); r.IntN(30) == 0 {
+					x[i] = float32(math.NaN())
+				}
+			}
+			xs, ys := in.Make(images), out.Make(images)
+			in.Load(l, xs, x)
+			NewFieldMax(l, g, in, out).Run(ys, xs, images)
+			out.Store(l, y, ys)
+			for i, got := range y {
+				c, p := i/(g.OH*g.OW), i%(g.OH*g.OW)
+				want := float32(math.Inf(-1))
+				for ky := range g.KH {
+					for kx := range g.KW {
+						want = max(want, x[(c*g.H+p/g.OW*g.SH+ky*g.DH)*g.W+p%g.OW*g.SW+kx*g.DW])
+					}
+				}
+				if got != want && (got == got || want == want) {
+					t.Fatalf("%v seed %d: %+v: result %d: got %v, want %v", l, seed, g, i, got, want)
+				}
+			}
+		}
+	}
+}
