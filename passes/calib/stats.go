@@ -87,17 +87,18 @@ func (s *Stats) Add(x []float32) error {
 	if len(x) == 0 {
 		return nil
 	}
-	lo, hi := x[0], x[0]
+	least, most := order(x[0]), order(x[0])
 	var sum, sq float64
 	for i, v := range x {
 		if v-v != 0 { // true for NaN and both infinities
 			return fmt.Errorf("element %d is %v", i, v)
 		}
-		lo, hi = min(lo, v), max(hi, v)
+		least, most = min(least, order(v)), max(most, order(v))
 		f := float64(v)
 		sum += f
 		sq += f * f
 	}
+	lo, hi := ordered(least), ordered(most)
 	if s.N == 0 {
 		s.Min, s.Max = lo, hi
 	}
@@ -109,25 +110,39 @@ func (s *Stats) Add(x []float32) error {
 	return nil
 }
 
+// order is an integer for each float32 but NaN, in their order, -0 before 0: the least and the greatest take no branches with it.
+func order(v float32) int32 {
+	i := int32(math.Float32bits(v))
+	return i ^ i>>31&math.MaxInt32
+}
+
+func ordered(i int32) float32 { return math.Float32frombits(uint32(i ^ i>>31&math.MaxInt32)) }
+
+// count puts the elements in bins, without branches, as signs are random. Zeros are taken for the least magnitudes of their sign first.
 func (s *Stats) count(x []float32, lo, hi float32) {
-	var p, n float64
+	side := [2]struct {
+		bins     []int64
+		perWidth float64
+		zeros    int64
+	}{{bins: make([]int64, 1)}, {bins: make([]int64, 1)}}
 	if hi > 0 {
 		s.pos.grow(exponent(hi))
-		p = 1 / s.pos.width()
+		side[0].bins, side[0].perWidth = s.pos.bins, 1/s.pos.width()
 	}
 	if lo < 0 {
 		s.neg.grow(exponent(-lo))
-		n = 1 / s.neg.width()
+		side[1].bins, side[1].perWidth = s.neg.bins, 1/s.neg.width()
 	}
 	for _, v := range x {
-		switch {
-		case v > 0:
-			s.pos.bins[int(float64(v)*p)]++
-		case v < 0:
-			s.neg.bins[int(float64(-v)*n)]++
-		default:
-			s.Zeros++
-		}
+		b := math.Float32bits(v)
+		h := &side[b>>31]
+		m := b &^ (1 << 31)
+		h.bins[int(float64(math.Float32frombits(m))*h.perWidth)]++
+		h.zeros += int64((m - 1) >> 31) // 1 if it is 0, as magnitudes are below 1<<31
+	}
+	for i := range side {
+		side[i].bins[0] -= side[i].zeros
+		s.Zeros += side[i].zeros
 	}
 }
 
