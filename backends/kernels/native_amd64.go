@@ -55,30 +55,20 @@ var (
 	wideDots256 = [5]kernel{kWideDot1x1AVX2, kWideDot1x2AVX2, kWideDot1x4AVX2, kWideDot2x1AVX2, kWideDot2x2AVX2}
 )
 
-// newAVX512 is whether requantizations with ties to even, and of pooling windows, have kernels with AVX-512: they have not run on such a CPU
-// yet.
-const newAVX512 = false
-
 // requantKernels are the functions for results of the given bytes, and with ties to even or without: for single pixels, and for
-// pooling windows. They are 0 where there is none.
+// pooling windows.
 func requantKernels(l Level, bytes int, ties bool) (one, pool kernel) {
 	r := &requants[0]
 	switch {
 	case l == AVX2:
 		r = &requants[2]
-	case ties && !newAVX512:
-		return 0, 0
 	case bytes == 2:
 		r = &requants[1]
 	}
-	i := 0
 	if ties {
-		i = 1
+		return r[1], r[3]
 	}
-	if one, pool = r[i], r[2+i]; l == AVX512 && !newAVX512 {
-		pool = 0
-	}
-	return one, pool
+	return r[0], r[2]
 }
 
 var requants = [3][4]kernel{

@@ -93,9 +93,7 @@ func (r *Requant32[Y]) by32(level Level, size int, q *Requant, from, to func(c i
 		s := q.scale[i%len(q.scale)]
 		ties = ties || s.even() && s.ties(max(-from(i), to(i)))
 	}
-	if r.kernel, r.pool = requantKernels(level, size, ties); r.kernel == 0 {
-		return false
-	}
+	r.kernel, r.pool = requantKernels(level, size, ties)
 	for i := range r.c {
 		mul, half, ok := q.scale[i%len(q.scale)].by32(from(i), to(i))
 		if !ok {
