@@ -37,21 +37,23 @@ func (m *Machine) prepareInput(b *hw.Buffer) *input {
 	if r.to8 == nil && r.to16 == nil {
 		return nil
 	}
-	n, pixels := int32(0), int32(l.h*l.w)
-	straight, planes := true, true
-	b.Port.Walk(func(off int) {
-		r.order = append(r.order, int32(off))
-		straight = straight && n == int32(off)
-		planes = planes && int32(off) == n%int32(l.c)*pixels+n/int32(l.c)
-		n++
-	})
-	switch {
-	case straight:
+	if r.order = places(b.Port); r.order == nil {
 		r.planes = 1
-	case planes:
+	} else if planar(r.order, l.c) {
 		r.planes = l.c
 	}
 	return r
+}
+
+// planar reports whether the channels of pixels in this order are planes of the tensor.
+func planar(order []int32, c int) bool {
+	pixels := len(order) / c
+	for i, off := range order {
+		if int(off) != i%c*pixels+i/c {
+			return false
+		}
+	}
+	return true
 }
 
 // put quantizes x, the model's tensor; scratch has its size.
@@ -100,4 +102,29 @@ func store[X uint8 | int16](r *input, q *kernels.Quantizer[X], level kernels.Lev
 		}
 	})
 	return ok
+}
+
+// places are, for each element of a buffer in its order, where it lies in the model's tensor; nil: in the same order.
+func places(p *hw.Port) []int32 {
+	var r []int32
+	same := true
+	p.Walk(func(off int) {
+		same = same && len(r) == off
+		r = append(r, int32(off))
+	})
+	if same {
+		return nil
+	}
+	return r
+}
+
+// dequantize is Port.Dequantize with the places made beforehand.
+func dequantize(p *hw.Port, places []int32, dst []float32, src []int64) {
+	for i, v := range src {
+		to := i
+		if places != nil {
+			to = int(places[i])
+		}
+		dst[to] = p.Quant.Dequantize(v, 0)
+	}
 }

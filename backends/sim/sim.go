@@ -20,9 +20,10 @@ import (
 type Machine struct {
 	p       *hw.Program
 	level   kernels.Level
-	layouts []layout // by buffer ID
-	pads    []int64  // the value of each layout's border
-	inputs  []*input // of the program, nil where portable code quantizes
+	layouts []layout  // by buffer ID
+	pads    []int64   // the value of each layout's border
+	inputs  []*input  // of the program, nil where portable code quantizes
+	outputs [][]int32 // places of the program's outputs
 	steps   []runner
 	elided  []runner // by buffer ID: what writes a buffer that runs leave out, or nil
 	copies  []border // images that are not a buffer itself
@@ -78,6 +79,9 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 	m.fuse()
 	for _, b := range p.Inputs {
 		m.inputs = append(m.inputs, m.prepareInput(b))
+	}
+	for _, b := range p.Outputs {
+		m.outputs = append(m.outputs, places(b.Port))
 	}
 	return m, nil
 }
@@ -188,7 +192,7 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 	}
 	out := s.run()
 	for i, b := range p.Outputs {
-		b.Port.Dequantize(s.outF[i], out[i])
+		dequantize(b.Port, s.m.outputs[i], s.outF[i], out[i])
 	}
 	return s.outF, nil
 }
