@@ -181,13 +181,7 @@ func (v *rival) check(classes []int) (*rivalReport, error) {
 	if err := v.load(r); err != nil {
 		return nil, err
 	}
-	same := 0
-	for i, k := range v.classes {
-		if k == classes[i] {
-			same++
-		}
-	}
-	r.Agree = rounded(100*float64(same)/float64(len(classes)), 3)
+	r.Agree = rounded(percentSame(v.classes, classes), 3)
 	return r, nil
 }
 

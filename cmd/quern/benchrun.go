@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -216,31 +215,13 @@ func (b *benchmark) measure(ctx context.Context) (*benchReport, error) {
 // classify is the index of the greatest number of the first output for each image.
 func (b *benchmark) classify(ctx context.Context) ([]int, error) {
 	r := make([]int, len(b.inputs))
-	var next atomic.Int64
-	eg, ctx := errgroup.WithContext(ctx)
-	for _, run := range b.runners {
-		eg.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(r) {
-					return nil
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				y, err := run(b.inputs[i])
-				if err != nil {
-					return err
-				}
-				for k, x := range y[0].F {
-					if x > y[0].F[r[i]] {
-						r[i] = k
-					}
-				}
-			}
-		})
-	}
-	return r, eg.Wait()
+	return r, shareOut(ctx, len(r), b.runners, func(run runner, i int) error {
+		y, err := run(b.inputs[i])
+		if err == nil {
+			r[i] = greatest(y[0].F)
+		}
+		return err
+	})
 }
 
 // top1 is in percent; nil without labels.
@@ -248,13 +229,7 @@ func (b *benchmark) top1(classes []int) *float64 {
 	if b.labels == nil || classes == nil {
 		return nil
 	}
-	good := 0
-	for i, k := range classes {
-		if k == b.labels[i] {
-			good++
-		}
-	}
-	p := 100 * float64(good) / float64(len(classes))
+	p := percentSame(classes, b.labels)
 	return &p
 }
 

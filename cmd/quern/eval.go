@@ -103,12 +103,54 @@ func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preproces
 	n := d.Len()
 	a := &accuracy{Backend: b.name, Images: n, classes: make([]int, n)}
 	losses := make([]float64, n)
-	var next, top5 atomic.Int64
+	var top5 atomic.Int64
 	start := time.Now()
+	runs := make([]runner, runtime.GOMAXPROCS(0))
+	for w := range runs {
+		runs[w] = b.new()
+	}
+	err := shareOut(ctx, n, runs, func(run runner, i int) error {
+		out, err := run([][]float32{sample(d, p, i)})
+		if err != nil {
+			return fmt.Errorf("%s: sample %d: %w", d.Name, i, err)
+		}
+		y, label := out[0].F, d.Labels[i]
+		if label >= len(y) {
+			return fmt.Errorf("%s: sample %d has label %d, but the model has %d classes", d.Name, i, label, len(y))
+		}
+		above := 0
+		for k, v := range y {
+			if v > y[label] || v == y[label] && k < label {
+				above++
+			}
+		}
+		if above < 5 {
+			top5.Add(1)
+		}
+		a.classes[i] = greatest(y)
+		losses[i] = crossEntropy(y, label, probabilities)
+		progress(i+1, n)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range losses {
+		a.Loss += l
+	}
+	a.Loss /= float64(n)
+	a.Top1 = percentSame(a.classes, d.Labels)
+	a.Top5 = 100 * float64(top5.Load()) / float64(n)
+	a.Rate = float64(n) / time.Since(start).Seconds()
+	return a, nil
+}
+
+// shareOut calls do for each of n samples: the runners take one after the other, side by side.
+func shareOut(ctx context.Context, n int, runs []runner, do func(run runner, i int) error) error {
+	var next atomic.Int64
 	eg, ctx := errgroup.WithContext(ctx)
-	for range runtime.GOMAXPROCS(0) {
+	for _, run := range runs {
 		eg.Go(func() error {
-			run := b.new()
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= n {
@@ -117,47 +159,34 @@ func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preproces
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				out, err := run([][]float32{sample(d, p, i)})
-				if err != nil {
-					return fmt.Errorf("%s: sample %d: %w", d.Name, i, err)
+				if err := do(run, i); err != nil {
+					return err
 				}
-				y, label := out[0].F, d.Labels[i]
-				if label >= len(y) {
-					return fmt.Errorf("%s: sample %d has label %d, but the model has %d classes", d.Name, i, label, len(y))
-				}
-				best, above := 0, 0
-				for k, v := range y {
-					if v > y[best] {
-						best = k
-					}
-					if v > y[label] || v == y[label] && k < label {
-						above++
-					}
-				}
-				if above < 5 {
-					top5.Add(1)
-				}
-				a.classes[i] = best
-				losses[i] = crossEntropy(y, label, probabilities)
-				progress(i+1, n)
 			}
 		})
 	}
-	if err := eg.Wait(); err != nil {
-		return nil, err
-	}
-	good := 0
-	for i, k := range a.classes {
-		if k == d.Labels[i] {
-			good++
+	return eg.Wait()
+}
+
+// greatest is the index of the greatest number, the first of several.
+func greatest(y []float32) (best int) {
+	for k, v := range y {
+		if v > y[best] {
+			best = k
 		}
-		a.Loss += losses[i]
 	}
-	a.Loss /= float64(n)
-	a.Top1 = 100 * float64(good) / float64(n)
-	a.Top5 = 100 * float64(top5.Load()) / float64(n)
-	a.Rate = float64(n) / time.Since(start).Seconds()
-	return a, nil
+	return best
+}
+
+// percentSame is the share of samples with the same class in both, which top-1 is with labels.
+func percentSame(a, b []int) float64 {
+	same := 0
+	for i, k := range a {
+		if k == b[i] {
+			same++
+		}
+	}
+	return 100 * float64(same) / float64(len(a))
 }
 
 func isSoftmax(v *ir.Value) bool {

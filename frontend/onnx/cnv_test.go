@@ -10,8 +10,6 @@ import (
 
 	"quern/backends/sim"
 	"quern/ir/hw"
-	"quern/passes"
-	"quern/passes/lower"
 )
 
 // cnv is a small network of the shape of FINN's CNV: pixels 0..255, convolutions of 3x3 without padding, pools, matrices; normalizations and
@@ -248,17 +246,7 @@ func TestCNV(t *testing.T) {
 		for _, w := range m.annotated {
 			annotate(p, w, fmt.Sprint("INT", bits))
 		}
-		g, err := FromProto(p, "t.onnx", Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := passes.Run(g, nil); err != nil {
-			t.Fatal(err)
-		}
-		low, err := lower.Lower(g, lower.Options{})
-		if err != nil {
-			t.Fatalf("%d bits: %v\n%v", bits, err, g)
-		}
+		_, low := hardware(t, p)
 		var kinds []string
 		for _, k := range low.Prog.Kernels {
 			kinds = append(kinds, k.Kind.String())

@@ -92,8 +92,8 @@ func (s *search) prepare() error {
 				return err
 			}
 		}
-		sketch := stream.Sketcher(k)
-		_, err := stream.Thresholds(k)
+		t, err := stream.Thresholds(k)
+		sketch := stream.Sketcher(k, t)
 		countable := err == nil && len(k.Prog.Code) > 0
 		for _, pe := range stream.PEs(k) {
 			for _, simd := range stream.SIMDs(k) {

@@ -240,10 +240,10 @@ func Inputs(k *hw.Kernel) []*hw.Buffer {
 }
 
 // Sketcher makes the stages of a kernel for one fold after the other, as Units does but with channels of their own, which are not joined to
-// anything: enough for Resources. Folds whose words have as many elements share the windows, whose iterations take long to count.
-func Sketcher(k *hw.Kernel) func(f Fold) []*Stage {
+// anything: enough for Resources. Folds whose words have as many elements share the windows, whose iterations take long to count, and all share
+// the kernel's thresholds t if it has any.
+func Sketcher(k *hw.Kernel, t *hw.Thresholds) func(f Fold) []*Stage {
 	windows := map[int]int{} // iterations of the Slide by lanes
-	t, _ := Thresholds(k)
 	return func(f Fold) []*Stage {
 		return sketch(k, f, units(k, f, t, func() int {
 			lanes := InLanes(k, f)
