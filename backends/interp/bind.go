@@ -97,7 +97,7 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{g: g, level: m.level, values: g.Values(), consts: slices.Clone(m.consts)}
+	p := &plan{g: g, level: m.level, gemms: m.gemms, values: g.Values(), consts: slices.Clone(m.consts)}
 	for i, v := range p.values {
 		for _, d := range v.Type.Shape {
 			if ir.IsSymbol(d) {

@@ -27,6 +27,7 @@ type Interp struct {
 	outputs []int
 	steps   []step
 	level   kernels.Level
+	gemms   []*kernels.FloatProduct // by node; nil where op.Eval does the work
 
 	mu    sync.Mutex
 	plans map[string]*plan // by the sizes of the symbolic dimensions
@@ -47,6 +48,7 @@ type plan struct {
 	consts []*tensor.T
 	level  kernels.Level
 	convs  []*kernels.FloatConv // by node; nil where op.Eval does the work
+	gemms  []*kernels.FloatProduct
 
 	regions []*region // by their first node; used where nothing is observed
 	alone   []*region // by node: convolutions of them
@@ -107,6 +109,7 @@ func New(g *ir.Graph) (*Interp, error) {
 		s := &m.steps[i]
 		s.last = len(s.in) > 0 && slices.Contains(s.dead, s.in[0]) && readers[s.in[0]] == 1
 	}
+	m.products()
 	return m, nil
 }
 

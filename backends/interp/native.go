@@ -40,6 +40,33 @@ func (p *plan) convolutions(steps []step) {
 	}
 }
 
+// products prepares the Gemm nodes whose matrix is constant, as is what is added to each row.
+func (m *Interp) products() {
+	m.gemms = make([]*kernels.FloatProduct, len(m.steps))
+	for i, s := range m.steps {
+		o, ok := m.g.Nodes[i].Op.(*op.Gemm)
+		if !ok || m.level == kernels.Generic || o.TransA || o.Alpha != 1 || m.consts[s.in[1]] == nil || m.consts[s.in[1]].Len() == 0 {
+			continue
+		}
+		w := m.consts[s.in[1]]
+		depth, width := w.Shape[0], w.Shape[1]
+		if o.TransB {
+			depth, width = width, depth
+		}
+		var bias []float32
+		if len(s.in) > 2 && s.in[2] >= 0 {
+			c := m.consts[s.in[2]]
+			if c == nil || len(c.F) != width || len(c.Shape) == 0 || c.Shape[len(c.Shape)-1] != width {
+				continue
+			}
+			for _, v := range c.F {
+				bias = append(bias, v*o.Beta)
+			}
+		}
+		m.gemms[i] = kernels.NewFloatProduct(m.level, o.Matrix(w), depth, width, bias)
+	}
+}
+
 // geometry is a window over one spatial axis, which counts as the width of a single row, or two; x and y are shapes [N,C,spatial...].
 func geometry(s op.Spatial, x, y []int) kernels.FloatGeometry {
 	i := len(s.Kernel) - 1
@@ -65,6 +92,12 @@ func (p *plan) native(i int, n *ir.Node, args []*tensor.T, over bool) *tensor.T 
 		}
 		if f := p.convs[i]; f != nil {
 			return convolve(f, x, shape)
+		}
+	case *op.Gemm:
+		if f := p.gemms[i]; f != nil && x.F != nil {
+			y := tensor.New(x.Elem, shape...)
+			f.Run(y.F, x.F)
+			return y
 		}
 	case *op.Relu:
 		if x.F != nil {

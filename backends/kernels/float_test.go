@@ -144,3 +144,37 @@ func TestTransposedProduct(t *testing.T) {
 		}
 	}
 }
+
+// TestFloatProduct compares native code with the definition, bit by bit.
+func TestFloatProduct(t *testing.T) {
+	for _, l := range native() {
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 47))
+			depth, width, rows := 1+r.IntN(50), 1+r.IntN(200), r.IntN(4)
+			random := func(n int) []float32 {
+				v := make([]float32, n)
+				for i := range v {
+					v[i] = float32(r.NormFloat64())
+				}
+				return v
+			}
+			w, bias, x, y := random(depth*width), random(width), random(rows*depth), make([]float32, rows*width)
+			if r.IntN(4) == 0 {
+				bias = nil
+			}
+			NewFloatProduct(l, w, depth, width, bias).Run(y, x)
+			for i, got := range y {
+				sum := float32(0)
+				if bias != nil {
+					sum = bias[i%width]
+				}
+				for k := range depth {
+					sum += float32(x[i/width*depth+k] * w[k*width+i%width])
+				}
+				if got != sum {
+					t.Fatalf("%v seed %d: %d rows of %d by %d: result %d: got %v, want %v", l, seed, rows, depth, width, i, got, sum)
+				}
+			}
+		}
+	}
+}

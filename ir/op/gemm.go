@@ -64,13 +64,29 @@ func (o *Gemm) Eval(in []*tensor.T) ([]*tensor.T, error) {
 	if m*n*a.Len() == 0 {
 		return out, nil
 	}
-	ta, tb := blas.NoTrans, blas.NoTrans
+	ta, w := blas.NoTrans, o.Matrix(b)
 	if o.TransA {
 		ta = blas.Trans
 	}
-	if o.TransB {
-		tb = blas.Trans
-	}
-	blas32.Gemm(ta, tb, o.Alpha, general(a.Shape[0], a.Shape[1], a.F), general(b.Shape[0], b.Shape[1], b.F), 1, general(m, n, y.F))
+	blas32.Gemm(ta, blas.NoTrans, o.Alpha, general(a.Shape[0], a.Shape[1], a.F), general(len(w)/n, n, w), 1, general(m, n, y.F))
 	return out, nil
+}
+
+// Matrix is the second input of a Gemm as [K,N]. Of a transposed one gonum would take inner products, whose sums have the order of its registers.
+func (o *Gemm) Matrix(b *tensor.T) []float32 {
+	if o.TransB {
+		return transposed(b.F, b.Shape[0])
+	}
+	return b.F
+}
+
+// transposed is a matrix of so many rows as one of so many columns.
+func transposed(w []float32, rows int) []float32 {
+	r, cols := make([]float32, len(w)), len(w)/rows
+	for i := range rows {
+		for j, v := range w[i*cols:][:cols] {
+			r[j*rows+i] = v
+		}
+	}
+	return r
 }
