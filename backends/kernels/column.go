@@ -46,6 +46,7 @@ type columnKernels struct {
 	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                       poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel
+	splitBlend                         kernel
 	finish16, high                     kernel
 	rows, quantize                     [2]kernel // by bytes of an element, less 1
 	weave                              kernel

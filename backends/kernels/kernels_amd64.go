@@ -69,6 +69,7 @@ const (
 	kBlend16x8to16AVX512
 	kBlend16x16to8AVX512
 	kBlend16x16to16AVX512
+	kSplitBlendAVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
 	kMulColumnAVX512
@@ -107,6 +108,7 @@ const (
 	kProducts4x2AVX2
 	kLineAVX2
 	kBlend16x16to16AVX2
+	kSplitBlendAVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
 	kMulColumnAVX2
@@ -261,6 +263,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		blend16x16to8AVX512(a)
 	case kBlend16x16to16AVX512:
 		blend16x16to16AVX512(a)
+	case kSplitBlendAVX512:
+		splitBlendAVX512(a)
 	case kAddColumnAVX512:
 		addColumnAVX512(a)
 	case kSubColumnAVX512:
@@ -337,6 +341,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		lineAVX2(a)
 	case kBlend16x16to16AVX2:
 		blend16x16to16AVX2(a)
+	case kSplitBlendAVX2:
+		splitBlendAVX2(a)
 	case kAddColumnAVX2:
 		addColumnAVX2(a)
 	case kSubColumnAVX2:
@@ -580,6 +586,9 @@ func blend16x16to8AVX512(a unsafe.Pointer)
 func blend16x16to16AVX512(a unsafe.Pointer)
 
 //go:noescape
+func splitBlendAVX512(a unsafe.Pointer)
+
+//go:noescape
 func addColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -692,6 +701,9 @@ func lineAVX2(a unsafe.Pointer)
 
 //go:noescape
 func blend16x16to16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func splitBlendAVX2(a unsafe.Pointer)
 
 //go:noescape
 func addColumnAVX2(a unsafe.Pointer)

@@ -102,7 +102,7 @@ var columns512 = columnKernels{
 	lanes: 8,
 	ops:   [numColumnOps]kernel{kAddColumnAVX512, kSubColumnAVX512, kMulColumnAVX512, kMaxColumnAVX512, kMinColumnAVX512},
 	scale: kScaleColumnAVX512, from8: kFrom8ColumnAVX512, from16: kFrom16ColumnAVX512, from32: kFrom32ColumnAVX512,
-	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, high: kHighAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, grid: kGridAVX512,
+	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, splitBlend: kSplitBlendAVX512, high: kHighAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, grid: kGridAVX512,
 	blend: [2][2][2]kernel{
 		{{kBlend8x8to8AVX512, kBlend8x8to16AVX512}, {kBlend8x16to8AVX512, kBlend8x16to16AVX512}},
 		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
@@ -122,7 +122,8 @@ var columns256 = columnKernels{
 	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
 	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2,
-	float1: kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
+	splitBlend: kSplitBlendAVX2,
+	float1:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2,
 	words:    poolKernels{kMax16AVX2, kSum16AVX2, kDeep16AVX2},
 	winograd: winogradKernels{[2]kernel{0, kTiles16AVX2}, kUntilesAVX2, []productsForm{{kProducts4x2AVX2, 4, 2}}},

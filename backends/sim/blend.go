@@ -15,13 +15,14 @@ type blended struct {
 	id    [2]int
 	out   *layout
 	blend *kernels.Blend
+	split *kernels.SplitBlend // or
 	lines
 }
 
 // affine is a value of a scalar program as a sum of its inputs.
 type affine struct{ a, b, k int64 }
 
-// prepareBlend is nil where the program is another, or numbers may leave 32 bits.
+// prepareBlend is nil where the program is another, or numbers are too wide for both kernels.
 func (m *Machine) prepareBlend(k *hw.Kernel) runner {
 	in := len(k.In)
 	if in > 2 || len(k.Prog.Code) == 0 {
@@ -43,9 +44,6 @@ sums:
 		} else if len(s.Imm.V) > 1 {
 			return nil
 		}
-		if n <= -1<<31 || n >= 1<<31 || abs(x)|abs(y) >= 1<<31 {
-			return nil
-		}
 		var v affine
 		switch s.Prim {
 		case hw.Add:
@@ -55,9 +53,15 @@ sums:
 		case hw.AddI:
 			v = affine{x.a, x.b, x.k + n}
 		case hw.MulI:
+			if n <= -1<<31 || n >= 1<<31 || abs(x) >= 1<<31 {
+				return nil
+			}
 			v = affine{x.a * n, x.b * n, x.k * n}
 		default:
 			break sums // what rounds or limits
+		}
+		if n <= -1<<45 || n >= 1<<45 || abs(v) >= 1<<45 {
+			return nil
 		}
 		vals = append(vals, v)
 	}
@@ -78,12 +82,21 @@ sums:
 	}
 	r := &blended{k: k, out: &m.layouts[k.Out.ID], id: [2]int{k.In[0].ID, k.In[in-1].ID}}
 	r.in = [2]*layout{&m.layouts[r.id[0]], &m.layouts[r.id[1]]}
-	if r.blend = kernels.NewBlend(m.level, v.a, v.b, v.k+v.a*r.in[0].zero+v.b*r.in[1].zero, q, r.out.zero); r.blend == nil {
+	plus := v.k + v.a*r.in[0].zero + v.b*r.in[1].zero
+	if !r.shape(m) {
 		return nil
 	}
-	sum := p.Range(len(vals) - 1)
-	room := int64(math.MaxInt32) - r.blend.Most()
-	if sum.Lo < -room || sum.Hi > room || !r.shape(m) {
+	if r.blend = kernels.NewBlend(m.level, v.a, v.b, plus, q, r.out.zero); r.blend != nil {
+		sum := p.Range(len(vals) - 1)
+		room := int64(math.MaxInt32) - r.blend.Most()
+		if sum.Lo >= -room && sum.Hi <= room {
+			return r
+		}
+	}
+	if r.in[0].kind != i16 || r.in[1].kind != i16 || r.out.kind != i16 {
+		return nil
+	}
+	if r.split = kernels.NewSplitBlend(m.level, v.a, v.b, plus, q, r.out.zero); r.split == nil {
 		return nil
 	}
 	return r
@@ -109,6 +122,8 @@ func (r *blended) run(s *State) {
 	for row := range r.rows {
 		i, j, o := r.from(r.in[0], row), r.from(r.in[1], row), r.from(r.out, row)
 		switch {
+		case r.split != nil:
+			r.split.Run(out.i16[o:o+n], x.i16[i:], y.i16[j:])
 		case r.in[0].kind == u8 && r.in[1].kind == u8:
 			blendTo(r, out, o, n, x.u8[i:], y.u8[j:])
 		case r.in[0].kind == u8:

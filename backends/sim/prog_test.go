@@ -25,13 +25,17 @@ func randomMap(r *rand.Rand) *hw.Program {
 		}
 		k.Prog = hw.NewProg(make([]hw.Interval, len(k.In))...)
 		if len(k.In) == 2 && r.IntN(2) == 0 { // a residual addition
-			most := int64(1) << r.IntN(16)
+			most, round, shift := int64(1)<<r.IntN(16), hw.RshFloor+hw.Prim(r.IntN(8)), r.Int64N(20)
+			if r.IntN(2) == 0 { // multipliers of many bits
+				most, round, shift = 1<<(16+r.IntN(9)), []hw.Prim{hw.RshFloor, hw.RshHalfUp, hw.RshHalfEven}[r.IntN(3)], 15+r.Int64N(10)
+			}
 			k.Prog.OpI(hw.MulI, 0, hw.Scalar(r.Int64N(most+1)))
 			k.Prog.OpI(hw.MulI, 1, hw.Scalar(r.Int64N(most+1)))
-			k.Prog.OpI(hw.AddI, k.Prog.Op(hw.Prim(r.IntN(2)), 2, 3), hw.Scalar(r.Int64N(most+1)))
-			k.Prog.OpI(hw.RshFloor+hw.Prim(r.IntN(8)), k.Prog.Last(), hw.Scalar(r.Int64N(20)))
+			k.Prog.OpI(hw.AddI, k.Prog.Op(hw.Prim(r.IntN(2)), 2, 3), hw.Scalar(r.Int64N(most+1)<<r.IntN(16)))
+			k.Prog.OpI(round, k.Prog.Last(), hw.Scalar(shift))
 			k.Prog.OpI(hw.AddI, k.Prog.Last(), hw.Scalar(r.Int64N(20)-10))
-			k.Prog.Clamp(k.Prog.Last(), r.Int64N(200)-200, r.Int64N(300))
+			wide := r.IntN(8)
+			k.Prog.Clamp(k.Prog.Last(), (r.Int64N(200)-200)<<wide, r.Int64N(300)<<wide)
 		}
 		vec := func(lo, hi int64) hw.Vec {
 			n := []int{1, 1, c, pixels}[r.IntN(4)]
@@ -90,7 +94,7 @@ func randomMap(r *rand.Rand) *hw.Program {
 // TestMap compares scalar programs by every level of this CPU with their definition, and sees that steps are fused and not fused.
 func TestMap(t *testing.T) {
 	for _, level := range kernels.Levels() {
-		fused, blends, tables, prims := 0, 0, 0, map[hw.Prim]int{}
+		fused, blends, splits, tables, prims := 0, 0, 0, 0, map[hw.Prim]int{}
 		for seed := range uint64(1500) {
 			r := rand.New(rand.NewPCG(seed, 11))
 			p := randomMap(r)
@@ -104,6 +108,9 @@ func TestMap(t *testing.T) {
 				fused += len(k.Prog.Code) - len(r.epi.steps)
 			case *blended:
 				blends++
+				if r.split != nil {
+					splits++
+				}
 			default:
 				tables++
 			}
@@ -132,8 +139,8 @@ func TestMap(t *testing.T) {
 				}
 			}
 		}
-		if fused < 100 || tables < 10 || blends < 100 && level != kernels.Generic {
-			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, want more", level, fused, tables, blends)
+		if fused < 100 || tables < 10 || min(blends, 10*splits) < 100 && level != kernels.Generic {
+			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, %d of them split, want more", level, fused, tables, blends, splits)
 		}
 		for prim := range hw.Prims {
 			if prims[hw.Prim(prim)] < 20 {

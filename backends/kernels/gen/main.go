@@ -90,6 +90,7 @@ func generate() (map[string][]byte, error) {
 				l.blend(a, b, to)
 			}
 		}
+		l.splitBlend()
 		l.columns()
 		for _, t := range l.wideTiles() {
 			l.wideDot(t[0], t[1])
