@@ -54,7 +54,7 @@ type columnKernels struct {
 }
 
 // poolKernels are those over windows of one type of elements.
-type poolKernels struct{ max, sum, deep kernel }
+type poolKernels struct{ max, deep kernel }
 
 // winogradKernels are those of gen/winograd.go.
 type winogradKernels struct {

@@ -38,11 +38,9 @@ const (
 	kRequantEvenPoolI16AVX2
 	kScale8AVX512
 	kMax8AVX512
-	kSum8AVX512
 	kDeep8AVX512
 	kScale16AVX512
 	kMax16AVX512
-	kSum16AVX512
 	kDeep16AVX512
 	kGridAVX512
 	kReluFloatsAVX512
@@ -91,7 +89,6 @@ const (
 	kHighAVX512
 	kScale16AVX2
 	kMax16AVX2
-	kSum16AVX2
 	kDeep16AVX2
 	kGridAVX2
 	kReluFloatsAVX2
@@ -201,16 +198,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		scale8AVX512(a)
 	case kMax8AVX512:
 		max8AVX512(a)
-	case kSum8AVX512:
-		sum8AVX512(a)
 	case kDeep8AVX512:
 		deep8AVX512(a)
 	case kScale16AVX512:
 		scale16AVX512(a)
 	case kMax16AVX512:
 		max16AVX512(a)
-	case kSum16AVX512:
-		sum16AVX512(a)
 	case kDeep16AVX512:
 		deep16AVX512(a)
 	case kGridAVX512:
@@ -307,8 +300,6 @@ func (k kernel) call(a unsafe.Pointer) {
 		scale16AVX2(a)
 	case kMax16AVX2:
 		max16AVX2(a)
-	case kSum16AVX2:
-		sum16AVX2(a)
 	case kDeep16AVX2:
 		deep16AVX2(a)
 	case kGridAVX2:
@@ -493,9 +484,6 @@ func scale8AVX512(a unsafe.Pointer)
 func max8AVX512(a unsafe.Pointer)
 
 //go:noescape
-func sum8AVX512(a unsafe.Pointer)
-
-//go:noescape
 func deep8AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -503,9 +491,6 @@ func scale16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func max16AVX512(a unsafe.Pointer)
-
-//go:noescape
-func sum16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX512(a unsafe.Pointer)
@@ -650,9 +635,6 @@ func scale16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func max16AVX2(a unsafe.Pointer)
-
-//go:noescape
-func sum16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX2(a unsafe.Pointer)

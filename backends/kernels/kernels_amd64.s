@@ -2711,45 +2711,6 @@ next:
 	VZEROUPPER
 	RET
 
-// func sum8AVX512(a *byte)
-// Requires: AVX, AVX512F
-TEXT ·sum8AVX512(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ (AX), SI
-	MOVQ 8(AX), DI
-	MOVQ 32(AX), DX
-	MOVQ 16(AX), R8
-	MOVQ 24(AX), CX
-	LEAQ (R8)(CX*8), CX
-
-pixel:
-	MOVQ SI, R12
-	MOVQ DI, R11
-	MOVQ 56(AX), R9
-
-block:
-	VPXORQ Z0, Z0, Z0
-	MOVQ   R8, BX
-
-tap:
-	MOVQ      (BX), R10
-	VPMOVZXBQ (R12)(R10*1), Z1
-	VPADDQ    Z1, Z0, Z0
-	ADDQ      $0x08, BX
-	CMPQ      BX, CX
-	JNE       tap
-	VMOVDQU32 Z0, (R11)
-	ADDQ      $0x08, R12
-	ADDQ      $+64, R11
-	DECQ      R9
-	JNE       block
-	ADDQ      40(AX), SI
-	ADDQ      48(AX), DI
-	DECQ      DX
-	JNE       pixel
-	VZEROUPPER
-	RET
-
 // func deep8AVX512(a *byte)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·deep8AVX512(SB), NOSPLIT, $0-8
@@ -2959,45 +2920,6 @@ next:
 	ADDQ 48(AX), DI
 	DECQ DX
 	JNE  pixel
-	VZEROUPPER
-	RET
-
-// func sum16AVX512(a *byte)
-// Requires: AVX, AVX512F
-TEXT ·sum16AVX512(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ (AX), SI
-	MOVQ 8(AX), DI
-	MOVQ 32(AX), DX
-	MOVQ 16(AX), R8
-	MOVQ 24(AX), CX
-	LEAQ (R8)(CX*8), CX
-
-pixel:
-	MOVQ SI, R12
-	MOVQ DI, R11
-	MOVQ 56(AX), R9
-
-block:
-	VPXORQ Z0, Z0, Z0
-	MOVQ   R8, BX
-
-tap:
-	MOVQ      (BX), R10
-	VPMOVSXWQ (R12)(R10*1), Z1
-	VPADDQ    Z1, Z0, Z0
-	ADDQ      $0x08, BX
-	CMPQ      BX, CX
-	JNE       tap
-	VMOVDQU32 Z0, (R11)
-	ADDQ      $0x10, R12
-	ADDQ      $+64, R11
-	DECQ      R9
-	JNE       block
-	ADDQ      40(AX), SI
-	ADDQ      48(AX), DI
-	DECQ      DX
-	JNE       pixel
 	VZEROUPPER
 	RET
 
@@ -9090,45 +9012,6 @@ next:
 	ADDQ 48(AX), DI
 	DECQ DX
 	JNE  pixel
-	VZEROUPPER
-	RET
-
-// func sum16AVX2(a *byte)
-// Requires: AVX, AVX2
-TEXT ·sum16AVX2(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ (AX), SI
-	MOVQ 8(AX), DI
-	MOVQ 32(AX), DX
-	MOVQ 16(AX), R8
-	MOVQ 24(AX), CX
-	LEAQ (R8)(CX*8), CX
-
-pixel:
-	MOVQ SI, R12
-	MOVQ DI, R11
-	MOVQ 56(AX), R9
-
-block:
-	VPXOR Y0, Y0, Y0
-	MOVQ  R8, BX
-
-tap:
-	MOVQ      (BX), R10
-	VPMOVSXWQ (R12)(R10*1), Y1
-	VPADDQ    Y1, Y0, Y0
-	ADDQ      $0x08, BX
-	CMPQ      BX, CX
-	JNE       tap
-	VMOVDQU   Y0, (R11)
-	ADDQ      $0x08, R12
-	ADDQ      $+32, R11
-	DECQ      R9
-	JNE       block
-	ADDQ      40(AX), SI
-	ADDQ      48(AX), DI
-	DECQ      DX
-	JNE       pixel
 	VZEROUPPER
 	RET
 

@@ -2,7 +2,6 @@ package kernels
 
 import (
 	"fmt"
-	"slices"
 	"unsafe"
 )
 
@@ -11,8 +10,7 @@ import (
 type Pool[X uint8 | int16] struct {
 	win   Window
 	k     *columnKernels
-	off   []int64 // in bytes
-	most  []int64 // off, repeated at its end to a multiple of poolUnroll
+	off   []int64 // in bytes, the last one repeated to a multiple of poolUnroll
 	width int     // elements of a register
 }
 
@@ -39,9 +37,8 @@ func NewPool[X uint8 | int16](level Level, win Window) *Pool[X] {
 	for _, o := range win.Off {
 		p.off = append(p.off, int64(o*size))
 	}
-	p.most = slices.Clone(p.off)
-	for len(p.most)%poolUnroll != 0 {
-		p.most = append(p.most, p.off[len(p.off)-1])
+	for len(p.off)%poolUnroll != 0 {
+		p.off = append(p.off, p.off[len(p.off)-1])
 	}
 	return p
 }
@@ -52,30 +49,10 @@ func (q *Pool[X]) Max(dst, x []X, pixels int) {
 	n := q.win.Run
 	_ = dst[pixels*n-1]
 	_ = x[(pixels-1)*q.win.Step+q.win.Off[len(q.win.Off)-1]+n-1]
-	a := q.args(unsafe.Pointer(&dst[0]), x, pixels, n)
-	a.off, a.taps = unsafe.Pointer(&q.most[0]), len(q.most)
-	a.blocks, a.tail = n/q.width, n%q.width
-	q.k.pool(q.size()).max.call(unsafe.Pointer(&a))
-}
-
-// Sum is Max for sums. dst must have room for a register more, and x Slack.
-func (q *Pool[X]) Sum(dst []int64, x []X, pixels int) {
-	n := q.win.Run
-	_ = dst[:pixels*n+q.k.lanes-1]
-	_ = x[(pixels-1)*q.win.Step+q.win.Off[len(q.win.Off)-1]+n-1]
-	a := q.args(unsafe.Pointer(&dst[0]), x, pixels, n)
-	a.dstStep, a.blocks = 8*n, (n+q.k.lanes-1)/q.k.lanes
-	q.k.pool(q.size()).sum.call(unsafe.Pointer(&a))
-}
-
-func (q *Pool[X]) size() int {
-	var x X
-	return int(unsafe.Sizeof(x))
-}
-
-func (q *Pool[X]) args(dst unsafe.Pointer, x []X, pixels, n int) poolArgs {
-	return poolArgs{x: unsafe.Pointer(&x[0]), dst: dst, off: unsafe.Pointer(&q.off[0]), taps: len(q.off), pixels: pixels,
-		step: q.win.Step * q.size(), dstStep: n * q.size()}
+	size := int(unsafe.Sizeof(x[0]))
+	a := poolArgs{x: unsafe.Pointer(&x[0]), dst: unsafe.Pointer(&dst[0]), off: unsafe.Pointer(&q.off[0]), taps: len(q.off), pixels: pixels,
+		step: q.win.Step * size, dstStep: n * size, blocks: n / q.width, tail: n % q.width}
+	q.k.pool(size).max.call(unsafe.Pointer(&a))
 }
 
 // DeepConv is a Conv that keeps channels apart: channel c of the result is bias[c] + the weights of c times channel c of the window.

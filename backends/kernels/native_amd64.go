@@ -114,7 +114,7 @@ var columns512 = columnKernels{
 	winograd: winogradKernels{[2]kernel{kTiles8AVX512, kTiles16AVX512}, kUntilesAVX512,
 		[]productsForm{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}}},
 	quantize: quantizers, weave: kWeaveAVX2,
-	bytes: poolKernels{kMax8AVX512, kSum8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kSum16AVX512, kDeep16AVX512},
+	bytes: poolKernels{kMax8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512},
 }
 
 var columns256 = columnKernels{
@@ -125,7 +125,7 @@ var columns256 = columnKernels{
 	splitBlend: kSplitBlendAVX2,
 	float1:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2,
-	words:    poolKernels{kMax16AVX2, kSum16AVX2, kDeep16AVX2},
+	words:    poolKernels{kMax16AVX2, kDeep16AVX2},
 	winograd: winogradKernels{[2]kernel{0, kTiles16AVX2}, kUntilesAVX2, []productsForm{{kProducts4x2AVX2, 4, 2}}},
 	quantize: quantizers, weave: kWeaveAVX2,
 }

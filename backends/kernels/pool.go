@@ -21,28 +21,3 @@ func MaxRow[X Int, A Acc](win *Window, acc []A, x []X, pixels int) {
 		}
 	}
 }
-
-// SumRow is MaxRow for sums; A must hold every partial sum.
-func SumRow[X Int, A Acc](win *Window, acc []A, x []X, pixels int) {
-	n := win.Run
-	for p := range pixels {
-		xs, row := x[p*win.Step:], acc[p*n:][:n]
-		clear(row)
-		off := win.Off
-		for ; len(off) >= 4; off = off[4:] {
-			x0 := xs[off[0]:][:len(row)]
-			x1 := xs[off[1]:][:len(row)]
-			x2 := xs[off[2]:][:len(row)]
-			x3 := xs[off[3]:][:len(row)]
-			for i := range row {
-				row[i] += A(x0[i]) + A(x1[i]) + A(x2[i]) + A(x3[i])
-			}
-		}
-		for _, o := range off {
-			x0 := xs[o:][:len(row)]
-			for i := range row {
-				row[i] += A(x0[i])
-			}
-		}
-	}
-}

@@ -71,13 +71,13 @@ func (r *asmDot[X]) fuse(m *Machine, i int) bool {
 	k := m.p.Kernels[i]
 	w, f := k.Window, r.fold
 	oc := r.d.OC / f
-	switch p := m.steps[i].(type) {
+	switch m.steps[i].(type) {
 	case *asmWindow[uint8]:
-		if r.pool8 = requant32[uint8](m, r.epi, r.out, u8, r.d.Acc[:oc], 0, 1); !p.direct || r.pool8 == nil || !r.pool8.Pools() {
+		if r.pool8 = requant32[uint8](m, r.epi, r.out, u8, r.d.Acc[:oc], 0, 1); r.pool8 == nil || !r.pool8.Pools() {
 			return false
 		}
 	case *asmWindow[int16]:
-		if r.pool16 = requant32[int16](m, r.epi, r.out, i16, r.d.Acc[:oc], 0, 1); !p.direct || r.pool16 == nil || !r.pool16.Pools() {
+		if r.pool16 = requant32[int16](m, r.epi, r.out, i16, r.d.Acc[:oc], 0, 1); r.pool16 == nil || !r.pool16.Pools() {
 			return false
 		}
 	default:

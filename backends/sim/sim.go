@@ -56,23 +56,12 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
 	m := &Machine{p: p, level: level, cols: 1}
-	m.layouts, m.pads = plan(p, level)
-	for _, k := range p.Kernels {
-		var e *epilogue
-		if k.Prog != nil {
-			e = newEpilogue(k, level)
-			m.cols = max(m.cols, k.Prog.Last()+1)
-		}
-		var r runner
-		switch {
-		case k.Dot != nil:
-			r = m.prepareDot(k, e)
-		case k.Window != nil:
-			r = m.prepareWindow(k, e)
-		case k.Move != nil:
-			r = m.prepareMove(k)
-		default:
-			r = m.prepareMap(k, e)
+	q, parts := split(p, level)
+	m.layouts, m.pads = plan(q, level)
+	for _, ks := range parts {
+		r := m.prepare(ks[0])
+		if len(ks) > 1 {
+			r = &chain{r, m.prepare(ks[1])}
 		}
 		m.steps = append(m.steps, r)
 	}
@@ -84,6 +73,23 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 		m.outputs = append(m.outputs, places(b.Port))
 	}
 	return m, nil
+}
+
+func (m *Machine) prepare(k *hw.Kernel) runner {
+	var e *epilogue
+	if k.Prog != nil {
+		e = newEpilogue(k, m.level)
+		m.cols = max(m.cols, k.Prog.Last()+1)
+	}
+	switch {
+	case k.Dot != nil:
+		return m.prepareDot(k, e)
+	case k.Window != nil:
+		return m.prepareWindow(k, e)
+	case k.Move != nil:
+		return m.prepareMove(k)
+	}
+	return m.prepareMap(k, e)
 }
 
 // State is the memory of one run. It is used by one goroutine at a time.

@@ -63,6 +63,8 @@ func randomDot(r *rand.Rand) *hw.Program {
 		lo := []int64{-100, 0, -30000}[r.IntN(3)]
 		prog.Clamp(v, lo, lo+[]int64{255, 100, 60000}[r.IntN(3)])
 	} else if r.IntN(2) == 0 {
+		randomEnd(r, prog, d.AccRange(), g.OH*g.OW)
+	} else if r.IntN(2) == 0 {
 		prog.OpI(hw.Wrap, v, hw.Scalar(8))
 	}
 	if err := prog.Analyze([][]hw.Interval{d.Acc}); err != nil {

@@ -67,7 +67,6 @@ func generate() (map[string][]byte, error) {
 			}
 			l.scale(bytes)
 			l.maxPool(bytes)
-			l.sumPool(bytes)
 			l.deep(bytes)
 		}
 		l.grid()

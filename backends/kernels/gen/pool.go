@@ -119,49 +119,6 @@ func (a lanes) maxPool(bytes int) {
 	a.end()
 }
 
-// sumPool writes the sums of each window in 64 bits, whole registers of them.
-func (a lanes) sumPool(bytes int) {
-	name := fmt.Sprintf("sum%d%s", 8*bytes, a.suffix())
-	a.begin(name, name+" is Window.Sum for a row of pixels.")
-	x, dst, off, end, n, at0, blocks, o := reg.RSI, reg.RDI, reg.RBX, reg.RCX, reg.RDX, reg.R8, reg.R9, reg.R10
-	to, p := reg.R11, reg.R12
-	v, w := a.v(0), a.v(1)
-	a.MOVQ(field(poolX), x)
-	a.MOVQ(field(poolDst), dst)
-	a.MOVQ(field(poolPixels), n)
-	a.MOVQ(field(poolOff), at0)
-	a.MOVQ(field(poolTaps), end)
-	a.LEAQ(operand.Mem{Base: at0, Index: end, Scale: 8}, end)
-	a.Label("pixel")
-	a.MOVQ(x, p)
-	a.MOVQ(dst, to)
-	a.MOVQ(field(poolBlocks), blocks)
-	a.Label("block")
-	a.clear(v)
-	a.MOVQ(at0, off)
-	a.Label("tap")
-	a.MOVQ(at(off, 0), o)
-	if bytes == 1 {
-		a.VPMOVZXBQ(operand.Mem{Base: p, Index: o, Scale: 1}, w)
-	} else {
-		a.VPMOVSXWQ(operand.Mem{Base: p, Index: o, Scale: 1}, w)
-	}
-	a.VPADDQ(w, v, v)
-	a.ADDQ(operand.Imm(8), off)
-	a.CMPQ(off, end)
-	a.JNE(operand.LabelRef("tap"))
-	a.store(v, at(to, 0))
-	a.ADDQ(operand.Imm(uint64(a.bytes()/8*bytes)), p)
-	a.ADDQ(operand.I32(a.bytes()), to)
-	a.DECQ(blocks)
-	a.JNE(operand.LabelRef("block"))
-	a.ADDQ(field(poolStep), x)
-	a.ADDQ(field(poolDstStep), dst)
-	a.DECQ(n)
-	a.JNE(operand.LabelRef("pixel"))
-	a.end()
-}
-
 func (a lanes) clear(v reg.VecPhysical) {
 	if a.zmm {
 		a.VPXORQ(v, v, v)
