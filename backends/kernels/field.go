@@ -19,7 +19,7 @@ func (b Border) Max(c Border) Border {
 // NewField is a layout that native code of the level can write to.
 func NewField(level Level, c, h, w int, b Border) Field {
 	lanes := 1
-	if k := floatsOf(level); k != nil {
+	if k := columnsOf(level); k != nil {
 		lanes = 2 * k.lanes
 	}
 	return Field{C: c, H: h, W: w, Step: (c + lanes - 1) / lanes * lanes, Border: b}

@@ -26,7 +26,7 @@ func (g *FloatGeometry) Border() Border {
 // NewFieldConv packs weights [OC][C][KH][KW] and a bias [OC], or none. The fields have the sizes of the geometry, in its border. Where
 // not all products are made in turn it is for every level, else for native ones.
 func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32) *FieldConv {
-	f := &FieldConv{FloatGeometry: g, in: in, out: out, k: floatsOf(level), bias: make([]float32, out.Step)}
+	f := &FieldConv{FloatGeometry: g, in: in, out: out, k: columnsOf(level), bias: make([]float32, out.Step)}
 	copy(f.bias, bias)
 	if g.Winograd() {
 		f.win = newFieldWinograd(f, w)
@@ -111,7 +111,7 @@ type maxArgs struct {
 
 // NewFieldMax prepares a window; no part of one may lie outside the image. The level must be a native one.
 func NewFieldMax(level Level, g FloatGeometry, in, out Field) *FieldMax {
-	f := &FieldMax{in: in, out: out, k: floatsOf(level)}
+	f := &FieldMax{in: in, out: out, k: columnsOf(level)}
 	for ky := range g.KH {
 		for kx := range g.KW {
 			f.off = append(f.off, int32(4*(ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))

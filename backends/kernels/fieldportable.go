@@ -44,13 +44,12 @@ func transformOut(m [6]float32) [4]float32 {
 // portableOut is the definition of output for a tile.
 func (q *fieldWinograd) portableOut(s *winogradScratch, p *floatPart, y, add []float32, tile, at int, relu bool) {
 	width := len(p.w) / positions / q.C
-	plane := (q.block + floatSlack) * width
 	for l := range min(width, q.out.Step-p.channel) {
 		var cols [6][4]float32
 		for i := range 6 {
 			var m [6]float32
 			for j := range 6 {
-				m[j] = s.m[(6*j+i)*plane+at*width+l]
+				m[j] = s.m[(at*positions+6*j+i)*width+l]
 			}
 			cols[i] = transformOut(m)
 		}

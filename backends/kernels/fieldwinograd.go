@@ -21,8 +21,8 @@ type fieldWinograd struct {
 	pool   sync.Pool
 }
 
-// winogradScratch is the memory of one run: the transformed input [position][tile][channel of in], the sums [position][tile][lane], a tile of results, and
-// registers.
+// winogradScratch is the memory of one run: the transformed input [position][tile][channel of in], the sums
+// [tile][position][lane], of which the next step reads one tile after the other, a tile of results, and registers.
 type winogradScratch struct{ v, m, patch, tmp []float32 }
 
 // Winograd reports whether a convolution is computed so. It depends on no level: what a network gives is the same on all CPUs.
@@ -95,7 +95,7 @@ func newFieldWinograd(f *FieldConv, w []float32) *fieldWinograd {
 		lanes = 2 * f.k.lanes
 	}
 	for i := range q.sums {
-		q.sums[i] = steps(q.block+floatSlack, 4*(i+1)*lanes)
+		q.sums[i] = steps(q.block+floatSlack, 4*positions*(i+1)*lanes)
 	}
 	for c := 0; c < f.OC; {
 		p := floatPart{blocks: 1, channel: c}
@@ -199,10 +199,10 @@ func (q *fieldWinograd) input(s *winogradScratch, x []float32, tile, at, n int) 
 func (q *fieldWinograd) multiply(s *winogradScratch, p *floatPart, n int) {
 	rows, width := q.block+floatSlack, len(p.w)/positions/q.C
 	for pos := range positions {
-		v, m, w := s.v[pos*rows*q.in.Step:], s.m[pos*rows*width:], p.w[pos*q.C*width:][:q.C*width]
+		v, m, w := s.v[pos*rows*q.in.Step:], s.m[pos*width:], p.w[pos*q.C*width:][:q.C*width]
 		if q.k == nil {
 			for t := range n {
-				sums := m[t*width:][:width]
+				sums := m[t*positions*width:][:width]
 				clear(sums)
 				for c, x := range v[t*q.in.Step:][:q.C] {
 					for l, y := range w[c*width:][:width] {
@@ -225,7 +225,7 @@ func (q *fieldWinograd) multiply(s *winogradScratch, p *floatPart, n int) {
 			default:
 				a.tiles = 1
 			}
-			a.x, a.dst = unsafe.Pointer(&v[at*q.in.Step]), unsafe.Pointer(&m[at*width])
+			a.x, a.dst = unsafe.Pointer(&v[at*q.in.Step]), unsafe.Pointer(&m[at*positions*width])
 			done := a.tiles * tile
 			call.call(unsafe.Pointer(&a))
 			at += done
@@ -237,20 +237,20 @@ var zeros [32]float32
 
 // output makes results of the sums of n tiles of a part.
 func (q *fieldWinograd) output(s *winogradScratch, p *floatPart, y, add []float32, tile, at, n int, relu bool) {
-	rows, width := q.block+floatSlack, len(p.w)/positions/q.C
+	width := len(p.w) / positions / q.C
 	if q.k == nil {
 		for t := range n {
 			q.portableOut(s, p, y, add, tile+t, at+t, relu)
 		}
 		return
 	}
-	a := winogradArgs{x: unsafe.Pointer(&y[p.channel]), row: 4 * q.out.rowStep(), pixel: 4 * q.out.Step, plane: 4 * rows * width, tile: 4 * width,
+	a := winogradArgs{x: unsafe.Pointer(&y[p.channel]), row: 4 * q.out.rowStep(), pixel: 4 * q.out.Step, plane: 4 * width, tile: 4 * positions * width,
 		blocks: p.blocks, consts: unsafe.Pointer(&winConsts[0][0]), bias: unsafe.Pointer(&q.bias[p.channel]), relu: flag(relu), tmp: unsafe.Pointer(&s.tmp[0])}
 	if add != nil {
 		a.add = unsafe.Pointer(&add[p.channel])
 	}
 	for t := 0; t < n; {
-		a.sums, a.at, a.tiles = unsafe.Pointer(&s.m[(at+t)*width]), unsafe.Pointer(&q.to[tile+t]), 1
+		a.sums, a.at, a.tiles = unsafe.Pointer(&s.m[(at+t)*positions*width]), unsafe.Pointer(&q.to[tile+t]), 1
 		if !q.whole[tile+t] {
 			b := a
 			b.x, b.row, b.at, b.add, b.relu = unsafe.Pointer(&s.patch[0]), 4*4*q.out.Step, unsafe.Pointer(&noOffset), nil, 0

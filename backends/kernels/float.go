@@ -67,9 +67,6 @@ type floatArgs struct {
 	_               [2]uintptr // nextPix, nextOut
 }
 
-// floatsOf are the kernels of this file and of fields, nil without native code. Those of AVX-512 await their tests on a CPU that has it.
-func floatsOf(l Level) *columnKernels { return columnsOf(min(l, AVX2)) }
-
 // wide is the number of pixels of float2.
 func (k *columnKernels) wide() int {
 	if k.lanes == 8 {
@@ -89,7 +86,7 @@ type floatScratch struct{ x, acc []float32 }
 
 // NewFloatConv packs weights [OC][C/Groups][KH][KW] and a bias [OC], or none.
 func NewFloatConv(level Level, g FloatGeometry, w, bias []float32) *FloatConv {
-	f := &FloatConv{FloatGeometry: g, k: floatsOf(level)}
+	f := &FloatConv{FloatGeometry: g, k: columnsOf(level)}
 	f.rows = max((g.OH-1)*g.SH+(g.KH-1)*g.DH+1, g.PH+g.H)
 	f.cols = max((g.OW-1)*g.SW+(g.KW-1)*g.DW+1, g.PW+g.W)
 	lanes := 1

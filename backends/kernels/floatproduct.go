@@ -19,7 +19,7 @@ type FloatProduct struct {
 
 // NewFloatProduct packs a matrix [depth][width] and a bias [width], or none.
 func NewFloatProduct(level Level, w []float32, depth, width int, bias []float32) *FloatProduct {
-	k := floatsOf(level)
+	k := columnsOf(level)
 	panel := 16 * k.lanes
 	panels := (width + panel - 1) / panel
 	f := &FloatProduct{kernel: k.float1x8, depth: depth, width: width, panel: panel, w: make([]float32, panels*depth*panel), bias: make([]float32, panels*panel),

@@ -10,7 +10,7 @@ const Panel = 32
 // the other, in the order of the rows of a and b, so all levels and CPUs compute the same bits.
 func TransposedProduct(level Level, c, a, b []float32, lda, ldb, k, n, first, rows int) {
 	width := min(Panel, n-first)
-	q := floatsOf(level)
+	q := columnsOf(level)
 	if q == nil || k == 0 {
 		for i := range rows {
 			row := c[i*n+first:][:width]
