@@ -42,9 +42,6 @@ func randomDot(r *rand.Rand) *hw.Program {
 	if err := d.Bound(in); err != nil {
 		panic(err)
 	}
-	p := &hw.Program{Name: "t"}
-	x := p.NewBuffer("x", []int{g.H, g.W, g.C}, in)
-	x.Port = port(x)
 	prog := hw.NewProg(hw.Interval{})
 	v := 0
 	if r.IntN(4) > 0 {
@@ -67,10 +64,18 @@ func randomDot(r *rand.Rand) *hw.Program {
 	} else if r.IntN(2) == 0 {
 		prog.OpI(hw.Wrap, v, hw.Scalar(8))
 	}
+	return oneDot(d, in, prog)
+}
+
+// oneDot is a program of one convolution of elements in a range.
+func oneDot(d *hw.Dot, in hw.Interval, prog *hw.Prog) *hw.Program {
+	p := &hw.Program{Name: "t"}
+	x := p.NewBuffer("x", []int{d.H, d.W, d.C}, in)
+	x.Port = port(x)
 	if err := prog.Analyze([][]hw.Interval{d.Acc}); err != nil {
 		panic(err)
 	}
-	y := p.NewBuffer("y", []int{g.OH, g.OW, g.OC}, prog.Out())
+	y := p.NewBuffer("y", []int{d.OH, d.OW, d.OC}, prog.Out())
 	y.Port = port(y)
 	p.Kernels = []*hw.Kernel{{Name: "k", Kind: hw.KDot, In: []*hw.Buffer{x}, Out: y, Dot: d, Prog: prog}}
 	p.Inputs, p.Outputs = []*hw.Buffer{x}, []*hw.Buffer{y}
