@@ -9,10 +9,11 @@ import (
 //
 //	sum = start + the sum over groups of (first - second<<back) + second<<up
 //
-// Groups cut the window. Where its sums then fit 32 bits, the first part is all there is. Else, with bytes (AVX-512), the second part is a
-// convolution of high bytes alone, which is near the sum, and the first part is the sum modulo 2^32: their difference is the error, and
-// where that is proved to fit 32 bits, it is known exactly. With AVX2, the second part is the sum of high halves of the sums of
-// segments: see wideDot. Where those fail, the parts are those of the weights' low bytes and of the rest. It is immutable.
+// One pass makes both parts: the second one is the sum of high halves of the sums of segments, see wideDot. Where those fail, for the
+// largest weights, groups cut the window. Where their sums fit 32 bits, the first part is all there is. Else, with bytes (AVX-512), the
+// second part is a convolution of high bytes alone, which is near the sum, and the first part is the sum modulo 2^32: their difference is
+// the error, and where that is proved to fit 32 bits, it is known exactly. Without bytes, the parts are those of the weights' low bytes
+// and of the rest. It is immutable.
 type Wide struct {
 	k       *columnKernels
 	channel int      // output channels
@@ -55,13 +56,11 @@ func NewWide(level Level, pixels, off []int, run int, w []int32, bias []int64, l
 	oc, k := len(bias), len(off)*run
 	b := &wideBuilder{level: level, pixels: pixels, off: off, run: run, oc: oc, lo: lo, hi: hi}
 	r := &Wide{k: columnsOf(level), channel: oc, start: append([]int64(nil), bias...), up: make([]int64, oc), back: make([]int32, oc)}
-	if level == AVX2 {
-		if r.dot = newWideDot(level, pixels, off, run, w, lo, hi); r.dot != nil {
-			for o := range oc {
-				r.back[o], r.up[o] = 16, 16
-			}
-			return r, r.finish()
+	if r.dot = newWideDot(level, pixels, off, run, w, lo, hi); r.dot != nil {
+		for o := range oc {
+			r.back[o], r.up[o] = 16, 16
 		}
+		return r, r.finish()
 	}
 	// A group more costs a few instructions for each sum, and a second part half a multiplication, or a whole one, for each weight.
 	if groups := b.cut(w, nil, nil, 1+k/48); groups != nil {
