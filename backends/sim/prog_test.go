@@ -16,8 +16,12 @@ func randomMap(r *rand.Rand) *hw.Program {
 		shape := []int{1 + r.IntN(5), 1 + r.IntN(5), 1 + r.IntN(20)}
 		c, pixels := shape[2], shape[0]*shape[1]
 		k := &hw.Kernel{Name: "k", Kind: hw.KMap}
+		words := r.IntN(2) == 0 // that no bytes hold
 		for i := range 1 + r.IntN(3) {
 			bits := 1 + r.IntN([]int{24, 12}[r.IntN(2)])
+			if words {
+				bits = 9 + r.IntN(8)
+			}
 			lo := -r.Int64N(1 << bits)
 			x := p.NewBuffer(fmt.Sprint("x", i), shape, hw.Interval{Lo: lo, Hi: lo + 1<<bits - 1})
 			x.Port = port(x)
