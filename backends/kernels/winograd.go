@@ -108,7 +108,7 @@ func newWinograd[X uint8 | int16](level Level, rows []int, ow int, w []int32, bi
 	}
 	r.columns = r.form.columns(blocks)
 	r.bias = make([]int32, r.columns*r.form.blocks*lanes)
-	if !always && !r.pays(level, oh, blocks) || !winogradFits(w, oc, lo, hi) {
+	if !always && !r.pays(oh, blocks) || !winogradFits(w, oc, lo, hi) {
 		return nil
 	}
 	r.w = make([]int16, winogradPoints*r.columns*r.steps*4*r.form.blocks*lanes)
@@ -143,12 +143,12 @@ const winogradTiles = 8
 
 // pays tells whether Winograd is faster than a Conv of as many blocks of output channels. The estimate is in cycles of a core that takes
 // two multiplications of registers in each: on a Zen 3, a tile's elements took about 100 for each register of channels, and its products 70.
-// There, 3 channels to 16 were 0.76 times as fast, 16 to 16 and 64 to 64 three times.
-func (r *Winograd[X]) pays(level Level, oh, blocks int) bool {
-	if level != AVX2 {
-		return false // not measured
-	}
-	direct := oh * r.ow * 3 * (3*r.c + 1) / 2 * blocks / 2
+// There, 3 channels to 16 were 0.76 times as fast, 16 to 16 and 64 to 64 three times. With AVX-512, where a Conv takes four bytes to a lane, it is
+// the estimate alone: stores bound the transforms, one to a cycle, as they do there.
+func (r *Winograd[X]) pays(oh, blocks int) bool {
+	var x X
+	step := 4 / int(unsafe.Sizeof(x))
+	direct := oh * r.ow * 3 * ((3*r.c + step - 1) / step) * blocks / 2
 	rows := (oh + winogradOut - 1) / winogradOut
 	all := rows / r.group * r.form.groups(r.group*r.strip)
 	all += r.form.groups(rows % r.group * r.strip)
