@@ -20,7 +20,7 @@ type region struct {
 	in, out []port
 	fields  []kernels.Field // of the buffers
 	ops     []func(buffers [][]float32, images int)
-	pool    sync.Pool
+	pool    sync.Pool // of *[][]float32: the buffers
 }
 
 // port is a value that enters or leaves a region: a slot and a buffer.
@@ -307,12 +307,14 @@ func (b *regionBuilder) conv(i, x, out int) *kernels.FieldConv {
 
 // run computes what leaves the region, in the order of out. value gives what enters it.
 func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
-	buffers, _ := r.pool.Get().([][]float32)
-	if buffers == nil {
+	mem, _ := r.pool.Get().(*[][]float32)
+	if mem == nil {
+		mem = new([][]float32)
 		for _, f := range r.fields {
-			buffers = append(buffers, f.Make(r.group))
+			*mem = append(*mem, f.Make(r.group))
 		}
 	}
+	buffers := *mem
 	out := make([]*tensor.T, len(r.out))
 	for i, p := range r.out {
 		out[i] = tensor.New(tensor.F32, p.shape...)
@@ -331,6 +333,6 @@ func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
 			f.Store(r.level, y[first*len(y)/r.images:], buffers[p.buffer][:n*f.Size()])
 		}
 	}
-	r.pool.Put(buffers)
+	r.pool.Put(mem)
 	return out
 }
