@@ -47,7 +47,7 @@ type columnKernels struct {
 	bytes, words                       poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel
 	splitBlend                         kernel
-	finish16, high                     kernel
+	finish16                           kernel
 	rows, quantize                     [2]kernel // by bytes of an element, less 1
 	weave                              kernel
 	winograd                           winogradKernels

@@ -86,7 +86,6 @@ const (
 	kWideDot1x1AVX512
 	kWidenAVX512
 	kFinish16AVX512
-	kHighAVX512
 	kScale16AVX2
 	kMax16AVX2
 	kDeep16AVX2
@@ -294,8 +293,6 @@ func (k kernel) call(a unsafe.Pointer) {
 		widenAVX512(a)
 	case kFinish16AVX512:
 		finish16AVX512(a)
-	case kHighAVX512:
-		highAVX512(a)
 	case kScale16AVX2:
 		scale16AVX2(a)
 	case kMax16AVX2:
@@ -626,9 +623,6 @@ func widenAVX512(a unsafe.Pointer)
 
 //go:noescape
 func finish16AVX512(a unsafe.Pointer)
-
-//go:noescape
-func highAVX512(a unsafe.Pointer)
 
 //go:noescape
 func scale16AVX2(a unsafe.Pointer)

@@ -8566,31 +8566,20 @@ TEXT ·widenAVX512(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), DI
 	MOVQ 8(AX), BX
 	MOVQ 48(AX), DX
-	MOVQ 96(AX), R9
+	MOVQ 80(AX), R8
 
 next:
 	VMOVDQU32 (BX), Z10
-	MOVQ      SI, CX
-	MOVQ      80(AX), R8
-
-pair:
-	VMOVDQU   (CX), Y0
-	TESTQ     R9, R9
-	JEQ       alone
-	VMOVDQU   (CX)(R9*1), Y1
+	VMOVDQU   (SI), Y0
+	VMOVDQU   (SI)(R8*1), Y1
 	VMOVDQU   128(BX), Y2
 	VPSLLVD   Y2, Y1, Y2
 	VPSUBD    Y2, Y0, Y0
 	VPMOVSXDQ Y1, Z11
 	VPSLLVQ   64(BX), Z11, Z11
 	VPADDQ    Z11, Z10, Z10
-
-alone:
 	VPMOVSXDQ Y0, Z11
 	VPADDQ    Z11, Z10, Z10
-	ADDQ      88(AX), CX
-	DECQ      R8
-	JNE       pair
 	VMOVDQU32 Z10, (DI)
 	ADDQ      $0x20, SI
 	ADDQ      $+64, DI
@@ -8605,14 +8594,14 @@ alone:
 TEXT ·finish16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 104(AX)
+	MOVQ         BX, 88(AX)
 	MOVQ         8(AX), BX
-	MOVQ         BX, 112(AX)
+	MOVQ         BX, 96(AX)
 	MOVQ         16(AX), BX
-	MOVQ         BX, 120(AX)
+	MOVQ         BX, 104(AX)
 	VPBROADCASTD 64(AX), Z5
 	VPBROADCASTD 72(AX), Z6
-	MOVQ         96(AX), R10
+	MOVQ         80(AX), R8
 	VPTERNLOGD   $0xff, Z7, Z7, Z7
 	VPADDQ       Z7, Z7, Z7
 	MOVL         $0x0000aaaa, CX
@@ -8626,7 +8615,7 @@ TEXT ·finish16AVX512(SB), NOSPLIT, $0-8
 	JEQ          last
 
 block:
-	MOVQ      112(AX), BX
+	MOVQ      96(AX), BX
 	VMOVDQU32 (BX), Z12
 	VMOVDQU32 64(BX), Z13
 	VMOVDQU32 128(BX), Z14
@@ -8639,40 +8628,27 @@ block:
 	VMOVDQU32 576(BX), Z21
 	VMOVDQU32 640(BX), Z22
 	VPSRLQ    $0x20, Z12, Z9
-	MOVQ      104(AX), SI
-	MOVQ      120(AX), DI
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
 	MOVQ      24(AX), DX
 
 wholePixel:
-	MOVQ      SI, R8
-	MOVQ      80(AX), R9
-	VMOVDQA64 Z17, Z3
-	VMOVDQA64 Z18, Z4
-
-wholePair:
-	VMOVDQU32 (R8), Z0
-	TESTQ     R10, R10
-	JEQ       wholeAlone
-	VMOVDQU32 (R8)(R10*1), Z1
+	VMOVDQU32 (SI), Z0
+	VMOVDQU32 (SI)(R8*1), Z1
 	VPSLLVD   Z13, Z1, Z2
 	VPSUBD    Z2, Z0, Z0
 	VPMULDQ   Z12, Z1, Z2
 	VPSLLVQ   Z15, Z2, Z2
-	VPADDQ    Z2, Z3, Z3
+	VPADDQ    Z17, Z2, Z3
 	VPSRLQ    $0x20, Z1, Z1
 	VPMULDQ   Z9, Z1, Z2
 	VPSLLVQ   Z16, Z2, Z2
-	VPADDQ    Z2, Z4, Z4
-
-wholeAlone:
+	VPADDQ    Z18, Z2, Z4
 	VPMULDQ   Z12, Z0, Z2
 	VPADDQ    Z2, Z3, Z3
 	VPSRLQ    $0x20, Z0, Z0
 	VPMULDQ   Z9, Z0, Z2
 	VPADDQ    Z2, Z4, Z4
-	ADDQ      88(AX), R8
-	DECQ      R9
-	JNE       wholePair
 	VPTESTNMQ Z19, Z3, K3
 	VPSRLVQ   Z21, Z3, Z3
 	VPANDQ    Z7, Z3, K3, Z3
@@ -8689,16 +8665,16 @@ wholeAlone:
 	ADDQ      40(AX), DI
 	DECQ      DX
 	JNE       wholePixel
-	ADDQ      $+704, 112(AX)
-	ADDQ      $0x40, 104(AX)
-	ADDQ      $0x20, 120(AX)
+	ADDQ      $+704, 96(AX)
+	ADDQ      $0x40, 88(AX)
+	ADDQ      $0x20, 104(AX)
 	DECQ      48(AX)
 	JNE       block
 
 last:
 	CMPQ      56(AX), $0x00
 	JEQ       done
-	MOVQ      112(AX), BX
+	MOVQ      96(AX), BX
 	VMOVDQU32 (BX), Z12
 	VMOVDQU32 64(BX), Z13
 	VMOVDQU32 128(BX), Z14
@@ -8711,40 +8687,27 @@ last:
 	VMOVDQU32 576(BX), Z21
 	VMOVDQU32 640(BX), Z22
 	VPSRLQ    $0x20, Z12, Z9
-	MOVQ      104(AX), SI
-	MOVQ      120(AX), DI
+	MOVQ      88(AX), SI
+	MOVQ      104(AX), DI
 	MOVQ      24(AX), DX
 
 tailPixel:
-	MOVQ      SI, R8
-	MOVQ      80(AX), R9
-	VMOVDQA64 Z17, Z3
-	VMOVDQA64 Z18, Z4
-
-tailPair:
-	VMOVDQU32 (R8), Z0
-	TESTQ     R10, R10
-	JEQ       tailAlone
-	VMOVDQU32 (R8)(R10*1), Z1
+	VMOVDQU32 (SI), Z0
+	VMOVDQU32 (SI)(R8*1), Z1
 	VPSLLVD   Z13, Z1, Z2
 	VPSUBD    Z2, Z0, Z0
 	VPMULDQ   Z12, Z1, Z2
 	VPSLLVQ   Z15, Z2, Z2
-	VPADDQ    Z2, Z3, Z3
+	VPADDQ    Z17, Z2, Z3
 	VPSRLQ    $0x20, Z1, Z1
 	VPMULDQ   Z9, Z1, Z2
 	VPSLLVQ   Z16, Z2, Z2
-	VPADDQ    Z2, Z4, Z4
-
-tailAlone:
+	VPADDQ    Z18, Z2, Z4
 	VPMULDQ   Z12, Z0, Z2
 	VPADDQ    Z2, Z3, Z3
 	VPSRLQ    $0x20, Z0, Z0
 	VPMULDQ   Z9, Z0, Z2
 	VPADDQ    Z2, Z4, Z4
-	ADDQ      88(AX), R8
-	DECQ      R9
-	JNE       tailPair
 	VPTESTNMQ Z19, Z3, K3
 	VPSRLVQ   Z21, Z3, Z3
 	VPANDQ    Z7, Z3, K3, Z3
@@ -8763,32 +8726,6 @@ tailAlone:
 	JNE       tailPixel
 
 done:
-	VZEROUPPER
-	RET
-
-// func highAVX512(a *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL
-TEXT ·highAVX512(SB), NOSPLIT, $0-8
-	MOVQ         a+0(FP), AX
-	MOVQ         (AX), SI
-	MOVQ         16(AX), DI
-	MOVQ         48(AX), DX
-	MOVL         $0x80808080, CX
-	VPBROADCASTD CX, Y2
-
-next:
-	VPSRLW  $0x08, (SI), Z0
-	VPMOVWB Z0, Y0
-	VPXOR   Y2, Y0, Y0
-	VMOVDQU Y0, (DI)
-	VPSRLW  $0x08, 64(SI), Z1
-	VPMOVWB Z1, Y1
-	VPXOR   Y2, Y1, Y1
-	VMOVDQU Y1, 32(DI)
-	ADDQ    $+128, SI
-	ADDQ    $0x40, DI
-	DECQ    DX
-	JNE     next
 	VZEROUPPER
 	RET
 
@@ -13640,31 +13577,20 @@ TEXT ·widenAVX2(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), DI
 	MOVQ 8(AX), BX
 	MOVQ 48(AX), DX
-	MOVQ 96(AX), R9
+	MOVQ 80(AX), R8
 
 next:
-	VMOVDQU (BX), Y10
-	MOVQ    SI, CX
-	MOVQ    80(AX), R8
-
-pair:
-	VMOVDQU   (CX), X0
-	TESTQ     R9, R9
-	JEQ       alone
-	VMOVDQU   (CX)(R9*1), X1
+	VMOVDQU   (BX), Y10
+	VMOVDQU   (SI), X0
+	VMOVDQU   (SI)(R8*1), X1
 	VMOVDQU   64(BX), X2
 	VPSLLVD   X2, X1, X2
 	VPSUBD    X2, X0, X0
 	VPMOVSXDQ X1, Y11
 	VPSLLVQ   32(BX), Y11, Y11
 	VPADDQ    Y11, Y10, Y10
-
-alone:
 	VPMOVSXDQ X0, Y11
 	VPADDQ    Y11, Y10, Y10
-	ADDQ      88(AX), CX
-	DECQ      R8
-	JNE       pair
 	VMOVDQU   Y10, (DI)
 	ADDQ      $0x10, SI
 	ADDQ      $+32, DI
@@ -13679,14 +13605,14 @@ alone:
 TEXT ·finish16AVX2(SB), NOSPLIT, $16-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
-	MOVQ         BX, 104(AX)
+	MOVQ         BX, 88(AX)
 	MOVQ         8(AX), BX
-	MOVQ         BX, 112(AX)
+	MOVQ         BX, 96(AX)
 	MOVQ         16(AX), BX
-	MOVQ         BX, 120(AX)
+	MOVQ         BX, 104(AX)
 	VPBROADCASTD 64(AX), Y5
 	VPBROADCASTD 72(AX), Y6
-	MOVQ         96(AX), R10
+	MOVQ         80(AX), R8
 	VPCMPEQD     Y7, Y7, Y7
 	VPSRLQ       $0x3f, Y7, Y7
 	VPXOR        Y8, Y8, Y8
@@ -13694,43 +13620,30 @@ TEXT ·finish16AVX2(SB), NOSPLIT, $16-8
 	JEQ          last
 
 block:
-	MOVQ    112(AX), BX
+	MOVQ    96(AX), BX
 	VMOVDQU (BX), Y9
 	VPSRLQ  $0x20, Y9, Y9
-	MOVQ    104(AX), SI
-	MOVQ    120(AX), DI
+	MOVQ    88(AX), SI
+	MOVQ    104(AX), DI
 	MOVQ    24(AX), DX
 
 wholePixel:
-	MOVQ    SI, R8
-	MOVQ    80(AX), R9
-	VMOVDQU 160(BX), Y3
-	VMOVDQU 192(BX), Y4
-
-wholePair:
-	VMOVDQU (R8), Y0
-	TESTQ   R10, R10
-	JEQ     wholeAlone
-	VMOVDQU (R8)(R10*1), Y1
-	VPSLLVD 32(BX), Y1, Y2
-	VPSUBD  Y2, Y0, Y0
-	VPMULDQ (BX), Y1, Y2
-	VPSLLVQ 96(BX), Y2, Y2
-	VPADDQ  Y2, Y3, Y3
-	VPSRLQ  $0x20, Y1, Y1
-	VPMULDQ Y9, Y1, Y2
-	VPSLLVQ 128(BX), Y2, Y2
-	VPADDQ  Y2, Y4, Y4
-
-wholeAlone:
+	VMOVDQU      (SI), Y0
+	VMOVDQU      (SI)(R8*1), Y1
+	VPSLLVD      32(BX), Y1, Y2
+	VPSUBD       Y2, Y0, Y0
+	VPMULDQ      (BX), Y1, Y2
+	VPSLLVQ      96(BX), Y2, Y2
+	VPADDQ       160(BX), Y2, Y3
+	VPSRLQ       $0x20, Y1, Y1
+	VPMULDQ      Y9, Y1, Y2
+	VPSLLVQ      128(BX), Y2, Y2
+	VPADDQ       192(BX), Y2, Y4
 	VPMULDQ      (BX), Y0, Y2
 	VPADDQ       Y2, Y3, Y3
 	VPSRLQ       $0x20, Y0, Y0
 	VPMULDQ      Y9, Y0, Y2
 	VPADDQ       Y2, Y4, Y4
-	ADDQ         88(AX), R8
-	DECQ         R9
-	JNE          wholePair
 	VPAND        224(BX), Y3, Y2
 	VPCMPEQQ     Y8, Y2, Y2
 	VPAND        Y7, Y2, Y2
@@ -13753,52 +13666,39 @@ wholeAlone:
 	ADDQ         40(AX), DI
 	DECQ         DX
 	JNE          wholePixel
-	ADDQ         $+352, 112(AX)
-	ADDQ         $0x20, 104(AX)
-	ADDQ         $0x10, 120(AX)
+	ADDQ         $+352, 96(AX)
+	ADDQ         $0x20, 88(AX)
+	ADDQ         $0x10, 104(AX)
 	DECQ         48(AX)
 	JNE          block
 
 last:
 	CMPQ    56(AX), $0x00
 	JEQ     done
-	MOVQ    112(AX), BX
+	MOVQ    96(AX), BX
 	VMOVDQU (BX), Y9
 	VPSRLQ  $0x20, Y9, Y9
-	MOVQ    104(AX), SI
-	MOVQ    120(AX), DI
+	MOVQ    88(AX), SI
+	MOVQ    104(AX), DI
 	MOVQ    24(AX), DX
 
 tailPixel:
-	MOVQ    SI, R8
-	MOVQ    80(AX), R9
-	VMOVDQU 160(BX), Y3
-	VMOVDQU 192(BX), Y4
-
-tailPair:
-	VMOVDQU (R8), Y0
-	TESTQ   R10, R10
-	JEQ     tailAlone
-	VMOVDQU (R8)(R10*1), Y1
-	VPSLLVD 32(BX), Y1, Y2
-	VPSUBD  Y2, Y0, Y0
-	VPMULDQ (BX), Y1, Y2
-	VPSLLVQ 96(BX), Y2, Y2
-	VPADDQ  Y2, Y3, Y3
-	VPSRLQ  $0x20, Y1, Y1
-	VPMULDQ Y9, Y1, Y2
-	VPSLLVQ 128(BX), Y2, Y2
-	VPADDQ  Y2, Y4, Y4
-
-tailAlone:
+	VMOVDQU      (SI), Y0
+	VMOVDQU      (SI)(R8*1), Y1
+	VPSLLVD      32(BX), Y1, Y2
+	VPSUBD       Y2, Y0, Y0
+	VPMULDQ      (BX), Y1, Y2
+	VPSLLVQ      96(BX), Y2, Y2
+	VPADDQ       160(BX), Y2, Y3
+	VPSRLQ       $0x20, Y1, Y1
+	VPMULDQ      Y9, Y1, Y2
+	VPSLLVQ      128(BX), Y2, Y2
+	VPADDQ       192(BX), Y2, Y4
 	VPMULDQ      (BX), Y0, Y2
 	VPADDQ       Y2, Y3, Y3
 	VPSRLQ       $0x20, Y0, Y0
 	VPMULDQ      Y9, Y0, Y2
 	VPADDQ       Y2, Y4, Y4
-	ADDQ         88(AX), R8
-	DECQ         R9
-	JNE          tailPair
 	VPAND        224(BX), Y3, Y2
 	VPCMPEQQ     Y8, Y2, Y2
 	VPAND        Y7, Y2, Y2

@@ -67,8 +67,8 @@ func testWindow[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi int
 			t.Fatal(err)
 		}
 		got := make([]int64, pixels*c+wd.Width())
-		parts := make([]int32, 2*pixels*wd.Width())
-		wd.Sums(parts, y, nil, 0, pixels)
+		parts := make([]int32, WideParts*pixels*wd.Width())
+		wd.Sums(parts, y, 0, pixels)
 		wd.Column(got, parts, pixels)
 		if !slices.Equal(got[:pixels*c], want) {
 			t.Fatalf("%v: wide depthwise, %d taps, %d channels: got %v, want %v", l, taps, c, got, want)

@@ -28,18 +28,24 @@ func TestWide(t *testing.T) {
 			}
 			most := int64(1) << (6 + r.IntN(10))
 			w, bias := make([]int32, oc*run*runs), make([]int64, oc)
-			sign := r.IntN(3)
+			positive := r.IntN(3) == 0
 			for i := range w {
 				w[i] = int32(extreme(r, -most, most-1))
-				switch sign {
-				case 0: // all of one sign
+				if positive {
 					w[i] = max(w[i], -w[i]-1)
-				case 1: // what the high byte leaves is largest
-					w[i] = int32(int64(w[i])&^255 | 128)
 				}
 			}
 			for i := range bias {
 				bias[i] = extreme(r, -1<<40, 1<<40)
+			}
+			lowest := r.IntN(8) == 0 // pairs of products that do not fit 32 bits
+			if lowest {
+				lo = -1 << 15
+				for i := range w {
+					if r.IntN(3) > 0 {
+						w[i] = -1 << 15
+					}
+				}
 			}
 			x := make([]int16, pixels*win.Step+win.Off[runs-1]+run+Slack)
 			for i := range x {
@@ -71,33 +77,43 @@ func TestWide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			name := fmt.Sprintf("%v seed %d: %d pixels, %d channels, %d runs of %d, weights to %d, %d parts", l, seed, pixels, oc, runs, run, most, c.Parts())
-			done[fmt.Sprintf("%d groups", min(len(c.first), 3))]++
-			switch {
-			case c.dot != nil:
-				done["segments"]++
-			case c.High():
-				done["bytes"]++
-			case c.second != nil:
-				done["halves"]++
+			if lowest {
+				done["lowest"]++
 			}
+			name := fmt.Sprintf("%v seed %d: %d pixels, %d channels, %d runs of %d, weights to %d", l, seed, pixels, oc, runs, run, most)
 			want, got := make([]int64, pixels*oc), make([]int64, pixels*oc+c.Width())
 			DotRow(NewDot[int16](win, w, bias, 64), want, oc, x, pixels)
-			acc := make([]int32, c.Parts()*(pixels+c.Tile())*c.Width())
-			high := make([]uint8, len(x))
-			HighBytes(l, high, x)
-			c.Sums(acc, x, high, 0, pixels)
+			acc := make([]int32, WideParts*(pixels+c.Tile())*c.Width())
+			c.Sums(acc, x, 0, pixels)
 			c.Column(got, acc, pixels)
 			if !slices.Equal(got[:len(want)], want) {
 				t.Fatalf("%s: got %v, want %v", name, got, want)
 			}
 			testWideRequant(t, r, name, c, acc, want, ties, done)
 		}
-		for _, what := range []string{"segments", "floor", "half up", "half even", "ties"} {
+		for _, what := range []string{"lowest", "floor", "half up", "half even", "ties"} {
 			if done[what] < 20 {
 				t.Errorf("%v: %s: %d, want more: %v", l, what, done[what], done)
 			}
 		}
+	}
+}
+
+// TestWideRefused has more segments than the second part has room for.
+func TestWideRefused(t *testing.T) {
+	w := make([]int32, 2*(mostSegments+1))
+	for i := range w {
+		w[i] = -1 << 15
+	}
+	for _, l := range native() {
+		for n, fits := range map[int]bool{mostSegments: true, mostSegments + 1: false} {
+			if _, err := NewWide(l, []int{0}, []int{0}, 2*n, w[:2*n], []int64{0}, -1<<15+1, 1<<15-1); (err == nil) != fits {
+				t.Errorf("%v: %d segments: %v", l, n, err)
+			}
+		}
+	}
+	if _, err := NewWide(Generic, []int{0}, []int{0}, 2, w[:2], []int64{0}, 0, 1); err == nil {
+		t.Error("generic: not refused")
 	}
 }
 

@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"slices"
 	"unsafe"
 )
@@ -28,7 +29,7 @@ type widePart struct {
 // wideSteps is as in gen/widedot.go.
 const wideSteps = 6
 
-// mostSegments bounds what the second part lacks.
+// mostSegments bounds what the second part lacks, so that it fits 32 bits.
 const mostSegments = 1<<15 - 1
 
 // wideDotArgs is what the kernels of gen/widedot.go take. They write to tiles and to the two behind stride, their scratch.
@@ -41,8 +42,11 @@ type wideDotArgs struct {
 	counts         [wideSteps]int64
 }
 
-// newWideDot is NewConv for elements in lo..hi. It is nil where a step alone, or the sum of high halves, may leave 32 bits.
-func newWideDot(level Level, pixels, off []int, run int, w []int32, lo, hi int64) *wideDot {
+// newWideDot packs what NewWide takes, for elements in a span of 16 bits.
+func newWideDot(level Level, pixels, off []int, run int, w []int32, x span) (*wideDot, error) {
+	if level == Generic {
+		return nil, fmt.Errorf("kernels: no native wide convolution for %v", level)
+	}
 	k := len(off) * run
 	oc, lanes, tile, sizes := len(w)/k, 16, 4, []int{2, 1}
 	if level == AVX2 {
@@ -56,12 +60,7 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, lo, hi int64
 	for i := range (len(pixels) + tile - 1) / tile * tile {
 		d.pixels = append(d.pixels, int32(2*pixels[min(i, len(pixels)-1)]))
 	}
-	var steps []wideStep
-	for r, o := range off {
-		for e := 0; e < run; e += 2 {
-			steps = append(steps, wideStep{off: int32(2 * (o + e)), weight: r*run + e, n: min(2, run-e)})
-		}
-	}
+	steps := stepsOf(off, run, w, x)
 	for b := 0; b < blocks; {
 		n := sizes[0]
 		for i := 1; n > blocks-b; i++ {
@@ -69,9 +68,9 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, lo, hi int64
 		}
 		p := widePart{kernel: wideDotKernel(level, tile > 1, n), channel: b * lanes}
 		ws := w[p.channel*k : min(oc, p.channel+n*lanes)*k]
-		segments := segmentsOf(steps, ws, k, span{lo, hi})
-		if segments == nil || len(segments) > mostSegments {
-			return nil
+		segments := segmentsOf(steps, ws, k, x)
+		if len(segments) > mostSegments {
+			return nil, fmt.Errorf("kernels: wide convolution: want at most %d segments, got %d", mostSegments, len(segments))
 		}
 		slices.SortStableFunc(segments, func(a, b []wideStep) int { return len(b) - len(a) })
 		for _, seg := range segments {
@@ -92,8 +91,22 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, lo, hi int64
 		d.parts = append(d.parts, p)
 		b += n
 	}
-	return d
+	return d, nil
 }
+
+// span is what a number may be.
+type span struct{ lo, hi int64 }
+
+func (s span) plus(t span) span { return span{s.lo + t.lo, s.hi + t.hi} }
+
+// times is what v times a number of s may be.
+func (s span) times(v int64) span {
+	x, y := s.lo*v, s.hi*v
+	return span{min(x, y), max(x, y)}
+}
+
+// far is the number of s, or of those less one and turned around, that is largest: what fits 32 bits has it below 1<<31.
+func (s span) far() int64 { return max(-1-s.lo, s.hi) }
 
 // wideStep is up to two elements next to each other.
 type wideStep struct {
@@ -101,10 +114,39 @@ type wideStep struct {
 	weight, n int   // index of the first weight, and number
 }
 
+// sum is what the products by the weights of a channel may add up to, for elements in a span.
+func (s *wideStep) sum(w []int32, x span) (sum span) {
+	for _, v := range w[s.weight:][:s.n] {
+		sum = sum.plus(x.times(int64(v)))
+	}
+	return sum
+}
+
+// stepsOf are the steps of a window. Two products of the lowest numbers alone do not fit 32 bits: theirs are two steps.
+func stepsOf(off []int, run int, w []int32, x span) []wideStep {
+	var steps []wideStep
+	k := len(off) * run
+	for r, o := range off {
+		for e := 0; e < run; e += 2 {
+			s := wideStep{off: int32(2 * (o + e)), weight: r*run + e, n: min(2, run-e)}
+			fits := true
+			for c := 0; c < len(w); c += k {
+				fits = fits && s.sum(w[c:], x).far() < 1<<31
+			}
+			if fits {
+				steps = append(steps, s)
+				continue
+			}
+			steps = append(steps, wideStep{s.off, s.weight, 1}, wideStep{s.off + 2, s.weight + 1, 1})
+		}
+	}
+	return steps
+}
+
 // among is the number of steps that segmentsOf looks at before it chooses one: for every step this number times the channels.
 const among = 64
 
-// segmentsOf puts steps into few segments for weights [oc][k] and elements in a span; nil where there is no way. A segment takes the step with
+// segmentsOf puts steps into few segments for weights [oc][k] and elements in a span. A segment takes the step with
 // the largest sum of a channel first, and then of those that fit the one that fills the others best for what it takes from the fullest.
 func segmentsOf(steps []wideStep, w []int32, k int, x span) [][]wideStep {
 	oc := len(w) / k
@@ -113,12 +155,9 @@ func segmentsOf(steps []wideStep, w []int32, k int, x span) [][]wideStep {
 	for i, s := range steps {
 		left[i] = i
 		for c := range oc {
-			for _, v := range w[c*k+s.weight:][:s.n] {
-				own[i*oc+c] = own[i*oc+c].plus(x.times(int64(v)))
-			}
+			own[i*oc+c] = s.sum(w[c*k:], x)
 		}
 	}
-	high := make([]int64, oc) // most of the second part
 	var segments [][]wideStep
 	for len(left) > 0 {
 		sums := make([]span, oc)
@@ -128,8 +167,7 @@ func segmentsOf(steps []wideStep, w []int32, k int, x span) [][]wideStep {
 			for i, s := range left[:min(among, len(left))] {
 				most, all := int64(0), int64(0)
 				for c, v := range own[s*oc : s*oc+oc] {
-					v = v.plus(sums[c])
-					n := max(-1-v.lo, v.hi)
+					n := v.plus(sums[c]).far()
 					most, all = max(most, n), all+n
 				}
 				score := most*int64(oc) - 2*all
@@ -149,28 +187,24 @@ func segmentsOf(steps []wideStep, w []int32, k int, x span) [][]wideStep {
 				sums[c] = sums[c].plus(own[s*oc+c])
 			}
 		}
-		if len(seg) == 0 {
-			return nil
-		}
 		segments = append(segments, seg)
-		for c, s := range sums {
-			if high[c] += max(-s.lo, s.hi)>>16 + 1; high[c] >= 1<<31 {
-				return nil
-			}
-		}
 	}
 	return segments
 }
 
-// run is as Conv.Run for the first part, and for the second one the given number of elements of acc behind it.
-func (d *wideDot) run(acc []int32, high int, x []int16, first, n int) {
+// Width, Tile and run are as of wideParts.
+func (d *wideDot) Width() int { return d.oc }
+
+func (d *wideDot) Tile() int { return d.tile }
+
+func (d *wideDot) run(acc []int32, second int, x []int16, first, n int) {
 	tiles := (n + d.tile - 1) / d.tile
-	_ = acc[high+tiles*d.tile*d.oc-1]
+	_ = acc[second+tiles*d.tile*d.oc-1]
 	_ = d.pixels[first+tiles*d.tile-1]
 	for i := range d.parts {
 		p := &d.parts[i]
 		a := wideDotArgs{x: unsafe.Pointer(unsafe.SliceData(x)), w: unsafe.Pointer(&p.w[0]), acc: unsafe.Pointer(&acc[p.channel]), off: unsafe.Pointer(&p.off[0]),
-			high: 4 * high, pixels: unsafe.Pointer(&d.pixels[first]), tiles: tiles, stride: 4 * d.oc, counts: p.counts}
+			high: 4 * second, pixels: unsafe.Pointer(&d.pixels[first]), tiles: tiles, stride: 4 * d.oc, counts: p.counts}
 		p.kernel.call(unsafe.Pointer(&a))
 	}
 }

@@ -4,7 +4,7 @@ import "unsafe"
 
 // WideRequant is a Requant of the sums of a Wide by native code, to elements of 16 bits: for each channel, with half a unit in start,
 //
-//	t = start + the sum over groups of ((first - second<<back) * mul + (second*mul) << up)
+//	t = start + (first - second<<back) * mul + (second*mul) << up
 //	y = min(max((t >> shift) + add, lo), hi)
 //
 // in 64 bits, where ties to even take the lowest bit away from the result of a shift that leaves no fraction. It is immutable.
@@ -50,9 +50,9 @@ func (w *Wide) Requant(q *Requant, from, to func(c int) int64, zero int64) *Wide
 				}
 			}
 			// The kernel shifts unsigned numbers, which have 1<<63 too much.
-			t[i], t[lanes+i], t[2*lanes+i] = int32(s.mul), w.back[c], int32(add-1<<(63-s.shift))
+			t[i], t[lanes+i], t[2*lanes+i] = int32(s.mul), w.back, int32(add-1<<(63-s.shift))
 			at := 3*lanes/2 + i%2*lanes/2 + i/2 // in numbers of 64 bits
-			for j, v := range []int64{w.up[c], w.start[c]*s.mul + half + -1<<63, tie, int64(s.shift)} {
+			for j, v := range []int64{w.up, w.start[c]*s.mul + half + -1<<63, tie, int64(s.shift)} {
 				set64(t, at+j*lanes, v)
 			}
 		}

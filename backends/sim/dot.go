@@ -137,7 +137,9 @@ func (m *Machine) prepareDot(k *hw.Kernel, e *epilogue) runner {
 			return nativeDot[int16](m, k, im, e, deep)
 		}
 		if words && (d.Groups == 1 || deep) {
-			return wideDot(m, k, im, e, deep)
+			if r := wideDot(m, k, im, e, deep); r != nil {
+				return r
+			}
 		}
 		return portableDot[int16](m, k, im, e, deep)
 	}

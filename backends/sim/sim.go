@@ -30,7 +30,6 @@ type Machine struct {
 	row     int      // longest row that a scalar program works on
 	cols    int      // most columns of a scalar program
 	acc     int      // most accumulators of native code
-	high    int      // most elements of which high bytes are apart
 }
 
 // runner is one kernel made ready.
@@ -104,7 +103,6 @@ type State struct {
 	row     []int64   // accumulators of a scalar program
 	cols    [][]int64 // scratch columns of scalar programs
 	acc     []int32   // accumulators of native code
-	high    []uint8   // high bytes of an image
 	in      [][]int64
 	scratch cells // of native inputs, in the types of their buffers
 	out     [][]int64
@@ -113,7 +111,7 @@ type State struct {
 
 // NewState allocates all memory that runs need.
 func (m *Machine) NewState() *State {
-	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc), high: make([]uint8, m.high+kernels.Slack)}
+	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc)}
 	for i := range m.layouts {
 		l, pad := &m.layouts[i], m.pads[i]
 		if !l.holds(pad) {

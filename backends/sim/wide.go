@@ -17,6 +17,7 @@ type wide struct {
 	acc   int                  // accumulators of a chunk
 }
 
+// wideDot is nil where the kernels refuse.
 func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
 	d := k.Dot
 	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
@@ -31,34 +32,28 @@ func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner 
 		c, err = kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
 	}
 	if err != nil {
-		panic(err) // prepareDot has chosen wrongly
+		return nil
 	}
 	r := &wide{k: k, im: im, out: &m.layouts[k.Out.ID], epi: e, conv: c}
 	if e.fast != nil && r.out.kind == i16 {
 		r.to16 = c.Requant(e.fast, func(c int) int64 { return d.Acc[c].Lo }, func(c int) int64 { return d.Acc[c].Hi }, r.out.zero)
 	}
 	tile := c.Tile()
-	r.chunk = min(max(cached/c.Parts()/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	r.acc = r.chunk * c.Width() * c.Parts()
+	r.chunk = min(max(cached/kernels.WideParts/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
+	r.acc = r.chunk * c.Width() * kernels.WideParts
 	m.acc = max(m.acc, r.acc)
 	m.row = max(m.row, r.chunk*d.OC+c.Width())
-	if c.High() {
-		m.high = max(m.high, im.layout.rows*im.layout.width*im.layout.c)
-	}
 	return r
 }
 
 func (r *wide) run(s *State) {
 	d := r.k.Dot
 	x := r.im.cells(s).i16
-	if r.conv.High() {
-		kernels.HighBytes(s.m.level, s.high, x)
-	}
 	out := &s.bufs[r.k.Out.ID]
 	acc := s.acc[:r.acc]
 	for first := 0; first < d.OH*d.OW; first += r.chunk {
 		n := min(r.chunk, d.OH*d.OW-first)
-		r.conv.Sums(acc, x, s.high, first, n)
+		r.conv.Sums(acc, x, first, n)
 		if r.to16 != nil {
 			r.out.segments(first, n, func(at, i, m int) { r.to16.Row(out.i16[at:], d.OC, acc, i, m) })
 			continue

@@ -96,9 +96,6 @@ func generate() (map[string][]byte, error) {
 		}
 		l.widen()
 		l.finish()
-		if zmm {
-			l.high()
-		}
 	}
 	lanes{a, false}.quantizer(1)
 	lanes{a, false}.quantizer(2)

@@ -17,9 +17,7 @@ const (
 	widTail
 	widLo
 	widHi
-	widPairs  // of parts
-	widPair   // bytes between pairs
-	widSecond // bytes from the first part of a pair to the second; 0: there is none
+	widSecond // bytes from the first part of a sum to the second
 	widNextAcc
 	widNextTable // scratch of the kernel, as in dot.go
 	widNextDst
@@ -37,9 +35,9 @@ const (
 	finFields = finShift + 2
 )
 
-// finish makes elements of 16 bits of the parts of wide sums, 32 bits each: with first and second part of each pair f and s, all numbers by channel,
+// finish makes elements of 16 bits of the parts of wide sums, 32 bits each: with first part f and second part s, all numbers by channel,
 //
-//	t = start + the sum over pairs of (f - s<<back)*mul + (s*mul)<<up
+//	t = start + (f - s<<back)*mul + (s*mul)<<up
 //	y = min(max(((t >> shift) less its lowest bit if t&tie is 0) + add, lo), hi)
 //
 // where t is an unsigned number of 64 bits, and f - s<<back one of 32 bits with a sign.
@@ -51,7 +49,7 @@ func (a lanes) finish() {
 		frame = a.AllocLocal(16)
 	}
 	size := a.bytes()
-	acc, dst, n, table, p, k, second := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.R8, reg.R9, reg.R10
+	acc, dst, n, table, second := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.R8
 	f, s, t := a.v(0), a.v(1), a.v(2)
 	sum := []reg.VecPhysical{a.v(3), a.v(4)}
 	lo, hi, one, zero, mulOdd := a.v(5), a.v(6), a.v(7), a.v(8), a.v(9)
@@ -86,7 +84,7 @@ func (a lanes) finish() {
 		a.clear(zero)
 	}
 	block := func(label string, store func()) {
-		pair, alone, pixel := label+"Pair", label+"Alone", label+"Pixel"
+		pixel := label + "Pixel"
 		a.MOVQ(field(widNextTable), table)
 		if a.zmm {
 			for i := range finFields {
@@ -101,15 +99,6 @@ func (a lanes) finish() {
 		a.MOVQ(field(widNextDst), dst)
 		a.MOVQ(field(widPixels), n)
 		a.Label(pixel)
-		a.MOVQ(acc, p)
-		a.MOVQ(field(widPairs), k)
-		for i, v := range sum {
-			if a.zmm {
-				a.VMOVDQA64(row(finStart+i), v)
-			} else {
-				a.VMOVDQU(row(finStart+i), v)
-			}
-		}
 		product := func(x reg.VecPhysical, odd int) {
 			mul := row(finMul)
 			if odd == 1 {
@@ -118,26 +107,19 @@ func (a lanes) finish() {
 			}
 			a.VPMULDQ(mul, x, t)
 		}
-		a.Label(pair)
-		a.load(at(p, 0), f)
-		a.TESTQ(second, second)
-		a.JEQ(operand.LabelRef(alone))
-		a.load(operand.Mem{Base: p, Index: second, Scale: 1}, s)
+		a.load(at(acc, 0), f)
+		a.load(operand.Mem{Base: acc, Index: second, Scale: 1}, s)
 		a.VPSLLVD(row(finBack), s, t)
 		a.VPSUBD(t, f, f)
 		for i, v := range sum {
 			product(s, i)
 			a.VPSLLVQ(row(finUp+i), t, t)
-			a.VPADDQ(t, v, v)
+			a.VPADDQ(row(finStart+i), t, v)
 		}
-		a.Label(alone)
 		for i, v := range sum {
 			product(f, i)
 			a.VPADDQ(t, v, v)
 		}
-		a.ADDQ(field(widPair), p)
-		a.DECQ(k)
-		a.JNE(operand.LabelRef(pair))
 		for i, v := range sum {
 			if a.zmm {
 				a.VPTESTNMQ(row(finTie+i), v, reg.K3)
@@ -209,12 +191,12 @@ func (a lanes) finish() {
 	a.end()
 }
 
-// widen adds up the parts of wide sums for one pixel: dst = start + the sum over pairs of f - s<<back and s<<up, as in finish. The table
-// has start, up (64 bits) and back (32 bits) of each register.
+// widen adds up the parts of wide sums for one pixel: dst = start + (f - s<<back) + s<<up, as in finish. The table has start, up (64 bits)
+// and back (32 bits) of each register.
 func (a lanes) widen() {
 	name := "widen" + a.suffix()
 	a.begin(name, name+" adds up the parts of a pixel.")
-	src, dst, b, n, p, k, second := reg.RSI, reg.RDI, reg.RBX, reg.RDX, reg.RCX, reg.R8, reg.R9
+	src, dst, b, n, second := reg.RSI, reg.RDI, reg.RBX, reg.RDX, reg.R8
 	size := a.bytes()
 	x, y := a.v(10), a.v(11)
 	f, s, t := halfReg(a.v(0)), halfReg(a.v(1)), halfReg(a.v(2))
@@ -226,25 +208,16 @@ func (a lanes) widen() {
 	a.MOVQ(field(widSecond), second)
 	a.Label("next")
 	a.load(at(b, 0), x)
-	a.MOVQ(src, p)
-	a.MOVQ(field(widPairs), k)
-	a.Label("pair")
-	move(at(p, 0), f)
-	a.TESTQ(second, second)
-	a.JEQ(operand.LabelRef("alone"))
-	move(operand.Mem{Base: p, Index: second, Scale: 1}, s)
+	move(at(src, 0), f)
+	move(operand.Mem{Base: src, Index: second, Scale: 1}, s)
 	move(at(b, 2*size), t)
 	a.VPSLLVD(t, s, t)
 	a.VPSUBD(t, f, f)
 	a.VPMOVSXDQ(s, y)
 	a.VPSLLVQ(at(b, size), y, y)
 	a.VPADDQ(y, x, x)
-	a.Label("alone")
 	a.VPMOVSXDQ(f, y)
 	a.VPADDQ(y, x, x)
-	a.ADDQ(field(widPair), p)
-	a.DECQ(k)
-	a.JNE(operand.LabelRef("pair"))
 	a.store(x, at(dst, 0))
 	a.ADDQ(operand.Imm(uint64(size/2)), src)
 	a.ADDQ(operand.I32(size), dst)
@@ -260,29 +233,4 @@ func halfReg(v reg.VecPhysical) reg.VecPhysical {
 		return v.AsY().(reg.VecPhysical)
 	}
 	return v.AsX().(reg.VecPhysical)
-}
-
-// high writes the high bytes of words, with the sign turned around: whole registers of bytes.
-func (a lanes) high() {
-	name := "high" + a.suffix()
-	a.begin(name, name+" is HighBytes on whole registers.")
-	src, dst, n := reg.RSI, reg.RDI, reg.RDX
-	a.MOVQ(field(widAcc), src)
-	a.MOVQ(field(widDst), dst)
-	a.MOVQ(field(widBlocks), n)
-	a.MOVL(operand.U32(0x80808080), reg.ECX)
-	a.VPBROADCASTD(reg.ECX, reg.Y2)
-	a.Label("next")
-	for i := range 2 {
-		v, half := vec(true, i), vec(false, i)
-		a.VPSRLW(operand.Imm(8), at(src, 64*i), v)
-		a.VPMOVWB(v, half)
-		a.VPXOR(reg.Y2, half, half)
-		a.VMOVDQU(half, at(dst, 32*i))
-	}
-	a.ADDQ(operand.I32(128), src)
-	a.ADDQ(operand.Imm(64), dst)
-	a.DECQ(n)
-	a.JNE(operand.LabelRef("next"))
-	a.end()
 }
