@@ -59,21 +59,15 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 	if len(pixels) < 3 {
 		tile, sizes = 1, []int{8, 4, 2, 1}
 	}
-	c := &Conv[X]{level: level, tile: tile, oc: blocks * lanes, span: int64((run*size + 3) &^ 3)}
+	c := &Conv[X]{level: level, pixels: placesOf(pixels, tile, size), tile: tile, oc: blocks * lanes, span: int64((run*size + 3) &^ 3)}
 	for _, o := range off {
 		c.off = append(c.off, int64(o*size))
-	}
-	for i := range (len(pixels) + tile - 1) / tile * tile {
-		c.pixels = append(c.pixels, int32(pixels[min(i, len(pixels)-1)]*size))
 	}
 	perStep := 4 / size
 	steps := int(c.span) / 4
 	k := len(off) * run
 	for b := 0; b < blocks; {
-		n := sizes[0]
-		for i := 1; n > blocks-b; i++ {
-			n = sizes[i]
-		}
+		n := together(sizes, blocks-b)
 		p := convPart{kernel: dotKernel(level, size, tile > 1, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*4), bias: make([]int32, n*lanes)}
 		for l := range n * lanes {
 			o := b*lanes + l
@@ -94,6 +88,22 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 		b += n
 	}
 	return c, nil
+}
+
+// placesOf are the offsets of pixels in bytes, the last one repeated to whole tiles.
+func placesOf(pixels []int, tile, size int) (r []int32) {
+	for i := range (len(pixels) + tile - 1) / tile * tile {
+		r = append(r, int32(pixels[min(i, len(pixels)-1)]*size))
+	}
+	return r
+}
+
+// together is the first of the sizes, from the largest down to 1, that is no more than what is left.
+func together(sizes []int, left int) int {
+	for sizes[0] > left {
+		sizes = sizes[1:]
+	}
+	return sizes[0]
 }
 
 // Width is the number of channels of a pixel of Run's accumulators: the output channels, and unspecified ones up to a whole block.

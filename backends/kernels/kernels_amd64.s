@@ -13602,7 +13602,7 @@ next:
 
 // func finish16AVX2(a *byte)
 // Requires: AVX, AVX2
-TEXT ·finish16AVX2(SB), NOSPLIT, $16-8
+TEXT ·finish16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	MOVQ         (AX), BX
 	MOVQ         BX, 88(AX)
@@ -13716,15 +13716,27 @@ tailPixel:
 	VPMINSD      Y6, Y3, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPACKSSDW    X1, X0, X0
-	VMOVDQU      X0, (SP)
-	XORQ         CX, CX
+	MOVQ         56(AX), CX
+	MOVQ         DI, R11
+	TESTL        $0x00000004, CX
+	JEQ          words2
+	VMOVQ        X0, (R11)
+	VPSRLDQ      $0x08, X0, X0
+	ADDQ         $0x08, R11
 
-word:
-	MOVW (SP)(CX*2), R11
-	MOVW R11, (DI)(CX*2)
-	INCQ CX
-	CMPQ CX, 56(AX)
-	JLT  word
+words2:
+	TESTL   $0x00000002, CX
+	JEQ     words1
+	VMOVD   X0, (R11)
+	VPSRLDQ $0x04, X0, X0
+	ADDQ    $0x04, R11
+
+words1:
+	TESTL   $0x00000001, CX
+	JEQ     words0
+	VPEXTRW $0x00, X0, (R11)
+
+words0:
 	ADDQ 32(AX), SI
 	ADDQ 40(AX), DI
 	DECQ DX

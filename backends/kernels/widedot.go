@@ -56,16 +56,10 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, x span) (*wi
 		tile, sizes = 1, []int{4, 2, 1}
 	}
 	blocks := (oc + lanes - 1) / lanes
-	d := &wideDot{tile: tile, oc: blocks * lanes}
-	for i := range (len(pixels) + tile - 1) / tile * tile {
-		d.pixels = append(d.pixels, int32(2*pixels[min(i, len(pixels)-1)]))
-	}
+	d := &wideDot{pixels: placesOf(pixels, tile, 2), tile: tile, oc: blocks * lanes}
 	steps := stepsOf(off, run, w, x)
 	for b := 0; b < blocks; {
-		n := sizes[0]
-		for i := 1; n > blocks-b; i++ {
-			n = sizes[i]
-		}
+		n := together(sizes, blocks-b)
 		p := widePart{kernel: wideDotKernel(level, tile > 1, n), channel: b * lanes}
 		ws := w[p.channel*k : min(oc, p.channel+n*lanes)*k]
 		segments := segmentsOf(steps, ws, k, x)

@@ -43,10 +43,7 @@ func TestFuse(t *testing.T) {
 			}
 			s, want := m.NewState(), g.NewState()
 			for range 2 { // the second run must not see the first
-				x := make([]int64, p.Inputs[0].Len())
-				for i := range x {
-					x[i] = p.Inputs[0].Range.Lo + r.Int64N(p.Inputs[0].Range.Hi-p.Inputs[0].Range.Lo+1)
-				}
+				x := elements(r, p.Inputs[0])
 				if _, err := s.Run([][]int64{x}); err != nil {
 					t.Fatal(err)
 				}

@@ -123,11 +123,7 @@ func TestMap(t *testing.T) {
 			}
 			var in [][]int64
 			for _, b := range k.In {
-				x := make([]int64, b.Len())
-				for i := range x {
-					x[i] = b.Range.Lo + r.Int64N(b.Range.Hi-b.Range.Lo+1)
-				}
-				in = append(in, x)
+				in = append(in, elements(r, b))
 			}
 			got, err := m.NewState().Run(in)
 			if err != nil {

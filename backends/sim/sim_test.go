@@ -87,6 +87,15 @@ func port(b *hw.Buffer) *hw.Port {
 	return &hw.Port{Name: b.Name, Shape: b.Shape, Perm: []int{0, 1, 2}, Quant: &ir.Quant{Scale: []float64{1}, Zero: []int64{0}, Min: b.Range.Lo, Max: b.Range.Hi}}
 }
 
+// elements are random ones of a buffer.
+func elements(r *rand.Rand, b *hw.Buffer) []int64 {
+	x := make([]int64, b.Len())
+	for i := range x {
+		x[i] = b.Range.Lo + r.Int64N(b.Range.Hi-b.Range.Lo+1)
+	}
+	return x
+}
+
 // naive is the definition of a Dot kernel, loop by loop.
 func naive(k *hw.Kernel, x []int64) []int64 {
 	d := k.Dot
@@ -133,10 +142,7 @@ func TestDot(t *testing.T) {
 			}
 			s := m.NewState()
 			for range 2 { // the second run must not see the first
-				x := make([]int64, p.Inputs[0].Len())
-				for i := range x {
-					x[i] = p.Inputs[0].Range.Lo + r.Int64N(p.Inputs[0].Range.Hi-p.Inputs[0].Range.Lo+1)
-				}
+				x := elements(r, p.Inputs[0])
 				got, err := s.Run([][]int64{x})
 				if err != nil {
 					t.Fatal(err)
@@ -155,6 +161,31 @@ func TestDot(t *testing.T) {
 			if used[w] < 3 {
 				t.Errorf("%v: no programs of kind %q: %v", level, w, used)
 			}
+		}
+	}
+}
+
+// TestDotRefused has a window of so many taps that no native code sums it up beyond 32 bits.
+func TestDotRefused(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	d := &hw.Dot{Geometry: hw.Geometry{H: 24, W: 24, C: 2, OC: 2, KH: 24, KW: 24, SH: 1, SW: 1, DH: 1, DW: 1, OH: 1, OW: 1}, Groups: 2, Bias: make([]int64, 2)}
+	for range 2 * 24 * 24 {
+		d.Weights = append(d.Weights, 1<<14+r.Int32N(1<<14))
+	}
+	in := hw.Interval{Lo: -1 << 15, Hi: 1<<15 - 1}
+	if err := d.Bound(in); err != nil {
+		t.Fatal(err)
+	}
+	p := oneDot(d, in, hw.NewProg(hw.Interval{}))
+	for _, level := range kernels.Levels() {
+		m, err := newMachine(p, level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := elements(r, p.Inputs[0])
+		got, err := m.NewState().Run([][]int64{x})
+		if want := naive(p.Kernels[0], x); err != nil || code(m.steps[0]) != "go 16" || !slices.Equal(got[0], want) {
+			t.Errorf("%v: %s: got %v, %v, want %v", level, code(m.steps[0]), got, err, want)
 		}
 	}
 }

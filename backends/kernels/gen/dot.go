@@ -62,12 +62,7 @@ func (a asm) dot(s dotSet, pixels, blocks int) {
 	a.MOVQ(field(dotPix), off)
 	a.MOVQ(off, field(dotNextPix))
 	a.Label("tile")
-	a.MOVQ(field(dotNextPix), off)
-	for i, p := range px {
-		a.MOVLQSX(at(off, 4*i), p)
-		a.ADDQ(field(dotX), p)
-	}
-	a.ADDQ(operand.I32(4*pixels), field(dotNextPix))
+	a.places(px, off, dotX, dotNextPix)
 	a.MOVQ(field(dotW), w)
 	a.MOVQ(field(dotBias), off)
 	for b := range blocks {

@@ -41,12 +41,7 @@ func (a lanes) float(pixels, blocks int) {
 	a.MOVQ(field(fltOut), off)
 	a.MOVQ(off, field(fltNextOut))
 	a.Label("tile")
-	a.MOVQ(field(fltNextPix), off)
-	for i, p := range px {
-		a.MOVLQSX(at(off, 4*i), p)
-		a.ADDQ(field(fltX), p)
-	}
-	a.ADDQ(operand.I32(4*pixels), field(fltNextPix))
+	a.places(px, off, fltX, fltNextPix)
 	a.MOVQ(field(fltW), w)
 	a.MOVQ(field(fltBias), off)
 	for b := range blocks {

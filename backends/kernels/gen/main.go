@@ -166,6 +166,17 @@ func (a asm) end() {
 // field is a 64-bit field of the argument, by its number.
 func field(i int) operand.Mem { return operand.Mem{Base: reg.RAX, Disp: 8 * i} }
 
+// places points a register at the next pixels' windows each: x and nextPix are the fields of the elements and of what is left of the pixels'
+// offsets, 32 bits each.
+func (a asm) places(px []reg.Register, tmp reg.Register, x, nextPix int) {
+	a.MOVQ(field(nextPix), tmp)
+	for i, p := range px {
+		a.MOVLQSX(at(tmp, 4*i), p)
+		a.ADDQ(field(x), p)
+	}
+	a.ADDQ(operand.I32(4*len(px)), field(nextPix))
+}
+
 // at is the memory at a register.
 func at(base reg.Register, disp int) operand.Mem { return operand.Mem{Base: base, Disp: disp} }
 

@@ -44,10 +44,6 @@ const (
 func (a lanes) finish() {
 	name := "finish16" + a.suffix()
 	a.begin(name, name+" is WideRequant.Row.")
-	frame := operand.Mem{}
-	if !a.zmm {
-		frame = a.AllocLocal(16)
-	}
 	size := a.bytes()
 	acc, dst, n, table, second := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.R8
 	f, s, t := a.v(0), a.v(1), a.v(2)
@@ -178,14 +174,9 @@ func (a lanes) finish() {
 			a.VMOVDQU16(reg.Y0, reg.K2, at(dst, 0))
 			return
 		}
-		a.VMOVDQU(reg.X0, frame)
-		a.XORQ(reg.RCX, reg.RCX)
-		a.Label("word")
-		a.MOVW(frame.Idx(reg.RCX, 2), reg.R11W)
-		a.MOVW(reg.R11W, operand.Mem{Base: dst, Index: reg.RCX, Scale: 2})
-		a.INCQ(reg.RCX)
-		a.CMPQ(reg.RCX, field(widTail))
-		a.JLT(operand.LabelRef("word"))
+		a.MOVQ(field(widTail), reg.RCX)
+		a.MOVQ(dst, reg.R11)
+		a.storeWords(reg.X0, reg.R11, reg.ECX)
 	})
 	a.Label("done")
 	a.end()

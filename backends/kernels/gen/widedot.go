@@ -52,12 +52,7 @@ func (a lanes) wideDot(pixels, blocks int) {
 	a.MOVQ(field(wdPix), k)
 	a.MOVQ(k, field(wdNextPix))
 	a.Label("tile")
-	a.MOVQ(field(wdNextPix), k)
-	for i, p := range px {
-		a.MOVLQSX(at(k, 4*i), p)
-		a.ADDQ(field(wdX), p)
-	}
-	a.ADDQ(operand.I32(4*pixels), field(wdNextPix))
+	a.places(px, k, wdX, wdNextPix)
 	a.MOVQ(field(wdW), w)
 	a.MOVQ(field(wdOff), off)
 	for i := range n {
