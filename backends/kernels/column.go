@@ -60,7 +60,8 @@ type poolKernels struct{ max, deep kernel }
 type winogradKernels struct {
 	tiles    [2]kernel // by bytes of an element, less 1
 	untiles  kernel
-	products []productsForm
+	split    [2]kernel         // tiles and untiles of words as bytes
+	products [2][]productsForm // the second ones for weights far away
 }
 
 func (k *columnKernels) pool(bytes int) *poolKernels {

@@ -53,11 +53,16 @@ const (
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
 	kTiles16AVX512
+	kSplitTilesAVX512
 	kUntilesAVX512
+	kSplitUntilesAVX512
 	kTiles8AVX512
 	kProducts8x1AVX512
 	kProducts8x2AVX512
 	kProducts4x4AVX512
+	kFarProducts8x1AVX512
+	kFarProducts8x2AVX512
+	kFarProducts4x4AVX512
 	kLineAVX512
 	kBlend8x8to8AVX512
 	kBlend8x8to16AVX512
@@ -100,8 +105,11 @@ const (
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
 	kTiles16AVX2
+	kSplitTilesAVX2
 	kUntilesAVX2
+	kSplitUntilesAVX2
 	kProducts4x2AVX2
+	kFarProducts4x2AVX2
 	kLineAVX2
 	kBlend16x16to16AVX2
 	kSplitBlendAVX2
@@ -227,8 +235,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX512(a)
 	case kTiles16AVX512:
 		tiles16AVX512(a)
+	case kSplitTilesAVX512:
+		splitTilesAVX512(a)
 	case kUntilesAVX512:
 		untilesAVX512(a)
+	case kSplitUntilesAVX512:
+		splitUntilesAVX512(a)
 	case kTiles8AVX512:
 		tiles8AVX512(a)
 	case kProducts8x1AVX512:
@@ -237,6 +249,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		products8x2AVX512(a)
 	case kProducts4x4AVX512:
 		products4x4AVX512(a)
+	case kFarProducts8x1AVX512:
+		farProducts8x1AVX512(a)
+	case kFarProducts8x2AVX512:
+		farProducts8x2AVX512(a)
+	case kFarProducts4x4AVX512:
+		farProducts4x4AVX512(a)
 	case kLineAVX512:
 		lineAVX512(a)
 	case kBlend8x8to8AVX512:
@@ -321,10 +339,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
+	case kSplitTilesAVX2:
+		splitTilesAVX2(a)
 	case kUntilesAVX2:
 		untilesAVX2(a)
+	case kSplitUntilesAVX2:
+		splitUntilesAVX2(a)
 	case kProducts4x2AVX2:
 		products4x2AVX2(a)
+	case kFarProducts4x2AVX2:
+		farProducts4x2AVX2(a)
 	case kLineAVX2:
 		lineAVX2(a)
 	case kBlend16x16to16AVX2:
@@ -526,7 +550,13 @@ func maxFloatsAVX512(a unsafe.Pointer)
 func tiles16AVX512(a unsafe.Pointer)
 
 //go:noescape
+func splitTilesAVX512(a unsafe.Pointer)
+
+//go:noescape
 func untilesAVX512(a unsafe.Pointer)
+
+//go:noescape
+func splitUntilesAVX512(a unsafe.Pointer)
 
 //go:noescape
 func tiles8AVX512(a unsafe.Pointer)
@@ -539,6 +569,15 @@ func products8x2AVX512(a unsafe.Pointer)
 
 //go:noescape
 func products4x4AVX512(a unsafe.Pointer)
+
+//go:noescape
+func farProducts8x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func farProducts8x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func farProducts4x4AVX512(a unsafe.Pointer)
 
 //go:noescape
 func lineAVX512(a unsafe.Pointer)
@@ -667,10 +706,19 @@ func maxFloatsAVX2(a unsafe.Pointer)
 func tiles16AVX2(a unsafe.Pointer)
 
 //go:noescape
+func splitTilesAVX2(a unsafe.Pointer)
+
+//go:noescape
 func untilesAVX2(a unsafe.Pointer)
 
 //go:noescape
+func splitUntilesAVX2(a unsafe.Pointer)
+
+//go:noescape
 func products4x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func farProducts4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func lineAVX2(a unsafe.Pointer)

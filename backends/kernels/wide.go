@@ -10,12 +10,13 @@ import (
 //
 //	sum = start + (first - second<<back) + second<<up
 //
-// which one pass makes (see wideDot), or for depthwise convolutions one by the weights' low bytes and one by the rest (see wideDeep). It is
-// immutable.
+// which one pass makes (see wideDot), or tiles (see splitWinograd), or for depthwise convolutions one pass by the weights' low bytes and one
+// by the rest (see wideDeep). It is immutable.
 type Wide struct {
 	wideParts
 	k       *columnKernels
 	channel int // output channels
+	scratch int // accumulators that run needs at the end of acc
 	start   []int64
 	up      int64
 	back    int32   // noBack: the first part contains nothing of the second
@@ -115,14 +116,21 @@ func newWide(level Level, parts wideParts, bias []int64, up int64, back int32) *
 // set64 writes number i of 64 bits.
 func set64(t []int32, i int, v int64) { t[2*i], t[2*i+1] = int32(v), int32(v>>32) }
 
-// Sums computes the parts of n pixels from the given one on, a multiple of Tile. acc has room for WideParts times whole tiles of Width.
+// Sums computes the parts of n pixels from the given one on, a multiple of Tile. acc has room for WideParts times whole tiles of Width, and
+// for Scratch.
 func (w *Wide) Sums(acc []int32, x []int16, first, n int) {
-	w.run(acc, len(acc)/WideParts, x, first, n)
+	w.run(acc, w.second(acc), x, first, n)
 }
+
+// Scratch is how many accumulators more than those of the parts Sums needs.
+func (w *Wide) Scratch() int { return w.scratch }
+
+// second is where the second parts begin.
+func (w *Wide) second(acc []int32) int { return (len(acc) - w.scratch) / WideParts }
 
 // args has what all kernels over parts need; the parts of the given pixel are the first ones.
 func (w *Wide) args(acc []int32, pixel int) wideArgs {
-	return wideArgs{acc: unsafe.Pointer(&acc[pixel*w.Width()]), accStride: 4 * w.Width(), second: 4 * (len(acc) / WideParts)}
+	return wideArgs{acc: unsafe.Pointer(&acc[pixel*w.Width()]), accStride: 4 * w.Width(), second: 4 * w.second(acc)}
 }
 
 // Column computes dst [pixel][channel] from the parts of n pixels. dst must have Width elements more than it holds.

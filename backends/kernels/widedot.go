@@ -21,6 +21,7 @@ type wideDot struct {
 type widePart struct {
 	kernel  kernel
 	channel int
+	blocks  int
 	w       []int16          // [segment][step][block][lane][2]
 	off     []int32          // of each step, in bytes from a pixel's place
 	counts  [wideSteps]int64 // of segments of 1, 2 and so on steps; the longest come first
@@ -60,7 +61,7 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, x span) (*wi
 	steps := stepsOf(off, run, w, x)
 	for b := 0; b < blocks; {
 		n := together(sizes, blocks-b)
-		p := widePart{kernel: wideDotKernel(level, tile > 1, n), channel: b * lanes}
+		p := widePart{kernel: wideDotKernel(level, tile > 1, n), channel: b * lanes, blocks: n}
 		ws := w[p.channel*k : min(oc, p.channel+n*lanes)*k]
 		segments := segmentsOf(steps, ws, k, x)
 		if len(segments) > mostSegments {
@@ -184,6 +185,21 @@ func segmentsOf(steps []wideStep, w []int32, k int, x span) [][]wideStep {
 		segments = append(segments, seg)
 	}
 	return segments
+}
+
+// cycles is an estimate as that of Winograd.pays. A step is a multiplication and an addition, of which a core takes four in a cycle, and
+// a segment two additions and a shift, but for an addition that its first step has not.
+func (d *wideDot) cycles() int {
+	all := 0
+	for i := range d.parts {
+		p := &d.parts[i]
+		segments := 0
+		for _, n := range p.counts {
+			segments += int(n)
+		}
+		all += (2*len(p.off) + 2*segments) * p.blocks
+	}
+	return all * len(d.pixels) / 4
 }
 
 // Width, Tile and run are as of wideParts.

@@ -30,6 +30,11 @@ func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner 
 	} else {
 		p := parts(d, &im)[0]
 		c, err = kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
+		if rows := tileRows(k, &im); err == nil && rows != nil {
+			if t := c.InTiles(m.level, rows, d.OW, d.Weights, x.Lo-zero, x.Hi-zero); t != nil {
+				c = t
+			}
+		}
 	}
 	if err != nil {
 		return nil
@@ -40,7 +45,7 @@ func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner 
 	}
 	tile := c.Tile()
 	r.chunk = min(max(cached/kernels.WideParts/c.Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	r.acc = r.chunk * c.Width() * kernels.WideParts
+	r.acc = r.chunk*c.Width()*kernels.WideParts + c.Scratch()
 	m.acc = max(m.acc, r.acc)
 	m.row = max(m.row, r.chunk*d.OC+c.Width())
 	return r

@@ -7,15 +7,25 @@ import (
 
 // winograd is a convolution in tiles, or nil where kernels.Winograd is none for it.
 func winograd[X uint8 | int16](m *Machine, k *hw.Kernel, im *image) *kernels.Winograd[X] {
+	d, l := k.Dot, &im.layout
+	rows := tileRows(k, im)
+	if rows == nil {
+		return nil
+	}
+	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
+	return kernels.NewWinograd[X](m.level, rows, d.OW, d.Weights, shifted(d, l.zero, 0, d.OC), x.Lo-l.zero, x.Hi-l.zero)
+}
+
+// tileRows are the places of the first element of each row of the image, or nil for a convolution that has no tiles.
+func tileRows(k *hw.Kernel, im *image) []int {
 	d := k.Dot
-	g, l := &d.Geometry, &im.layout
+	g := &d.Geometry
 	if d.Groups != 1 || g.KH != 3 || g.KW != 3 || g.SH != 1 || g.SW != 1 || g.DH != 1 || g.DW != 1 {
 		return nil
 	}
 	var rows []int
 	for y := range g.OH + 2 {
-		rows = append(rows, start(g, l, y))
+		rows = append(rows, start(g, &im.layout, y))
 	}
-	x := k.In[0].Range.Union(hw.Interval{Lo: g.PadValue, Hi: g.PadValue})
-	return kernels.NewWinograd[X](m.level, rows, g.OW, d.Weights, shifted(d, l.zero, 0, d.OC), x.Lo-l.zero, x.Hi-l.zero)
+	return rows
 }

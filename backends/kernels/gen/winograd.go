@@ -9,16 +9,22 @@ import (
 
 // winograd writes all functions of kernels.Winograd.
 func (a lanes) winograd() {
-	a.tiles(2)
-	a.untiles()
-	if !a.zmm {
-		a.products(4, 2)
-		return
+	a.tiles(2, false)
+	a.tiles(2, true)
+	a.untiles(false)
+	a.untiles(true)
+	if a.zmm {
+		a.tiles(1, false)
 	}
-	a.tiles(1)
-	a.products(8, 1)
-	a.products(8, 2)
-	a.products(4, 4)
+	for _, far := range []bool{false, true} {
+		if !a.zmm {
+			a.products(4, 2, far)
+			continue
+		}
+		a.products(8, 1, far)
+		a.products(8, 2, far)
+		a.products(4, 4, far)
+	}
 }
 
 // The fields of tilesArgs.
@@ -38,9 +44,13 @@ const (
 )
 
 // tiles takes a row of tiles of 6x6 elements of the given bytes to the domain of products: B^T d B in 16 bits, first down the columns,
-// which neighbouring tiles share, then along the rows.
-func (a lanes) tiles(bytes int) {
-	name := fmt.Sprintf("tiles%d%s", 8*bytes, a.suffix())
+// which neighbouring tiles share, then along the rows. With split, it is the high bytes that are transformed, with their signs, then
+// the low ones without, and then their sums, 36 planes each.
+func (a lanes) tiles(bytes int, split bool) {
+	name, halves := fmt.Sprintf("tiles%d%s", 8*bytes, a.suffix()), 1
+	if split {
+		name, halves = "splitTiles"+a.suffix(), 2
+	}
 	a.begin(name, name+" transforms a row of tiles.")
 	size := a.bytes()
 	rows := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13}
@@ -58,19 +68,28 @@ func (a lanes) tiles(bytes int) {
 	a.MOVQ(field(tilesStrip), strip)
 	a.MOVQ(field(tilesCols), n)
 	a.Label("column")
-	for i, r := range rows {
-		m := operand.Mem{Base: r, Index: x, Scale: 1}
-		if bytes == 1 {
-			a.VPMOVZXBW(m, a.v(i))
-		} else {
-			a.load(m, a.v(i))
+	for half := range halves {
+		for i, r := range rows {
+			m, v := operand.Mem{Base: r, Index: x, Scale: 1}, a.v(i)
+			if bytes == 1 {
+				a.VPMOVZXBW(m, v)
+				continue
+			}
+			a.load(m, v)
+			switch {
+			case split && half == 0:
+				a.VPSRAW(operand.Imm(8), v, v)
+			case split:
+				a.VPSLLW(operand.Imm(8), v, v)
+				a.VPSRLW(operand.Imm(8), v, v)
+			}
+		}
+		for i, v := range a.transformed() {
+			a.store(v, at(strip, (6*half+i)*size))
 		}
 	}
-	for i, v := range a.transformed() {
-		a.store(v, at(strip, i*size))
-	}
 	a.ADDQ(field(tilesStep), x)
-	a.ADDQ(operand.I32(6*size), strip)
+	a.ADDQ(operand.I32(6*halves*size), strip)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("column"))
 
@@ -80,17 +99,41 @@ func (a lanes) tiles(bytes int) {
 	a.MOVQ(field(tilesTile), tile)
 	a.MOVQ(field(tilesTiles), n)
 	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11)
+	low, sum := reg.R12, reg.R13
+	further := func(by, from, to reg.Register) { // 36 planes
+		a.LEAQ(operand.Mem{Base: from, Index: by, Scale: 4}, to)
+		a.LEAQ(operand.Mem{Base: to, Index: by, Scale: 2}, to)
+	}
 	a.Label("tile")
 	a.MOVQ(at(tile, 0), strip)
 	a.ADDQ(field(tilesStrip), strip)
+	if split {
+		further(reg.R11, dst, low)
+		further(reg.R11, low, sum)
+	}
 	for i := range 6 {
-		for j := range 6 {
-			a.load(at(strip, (6*j+i)*size), a.v(j))
-		}
-		for j, v := range a.transformed() {
-			a.store(v, plane(dst, j))
+		for half := range halves {
+			for j := range 6 {
+				a.load(at(strip, (6*(halves*j+half)+i)*size), a.v(j))
+			}
+			for j, v := range a.transformed() {
+				if half == 0 {
+					a.store(v, plane(dst, j))
+					continue
+				}
+				a.store(v, plane(low, j))
+				a.VPADDW(plane(dst, j), v, v)
+				a.store(v, plane(sum, j))
+			}
 		}
 		a.ADDQ(reg.R11, dst)
+		if split {
+			a.ADDQ(reg.R11, low)
+			a.ADDQ(reg.R11, sum)
+		}
+	}
+	if split {
+		a.MOVQ(sum, dst)
 	}
 	a.ADDQ(operand.Imm(8), tile)
 	a.DECQ(n)
@@ -161,9 +204,16 @@ const (
 	productsColumn  // scratch of the kernel
 )
 
-// products adds up the products of each point of all tiles over channels, for some tiles by some blocks of output channels at a time.
-func (a lanes) products(tiles, blocks int) {
+// ahead is how many bytes before they are used weights are fetched that lie far away.
+const ahead = 4096
+
+// products adds up the products of each point of all tiles over channels, for some tiles by some blocks of output channels at a time. Far
+// weights are too many for the caches of a core.
+func (a lanes) products(tiles, blocks int, far bool) {
 	name := fmt.Sprintf("products%dx%d%s", tiles, blocks, a.suffix())
+	if far {
+		name = "farP" + name[1:]
+	}
 	a.begin(name, fmt.Sprintf("%s adds up products of %d tiles by %d blocks of output channels.", name, tiles, blocks))
 	size := a.bytes()
 	x, next, w, first, acc, groups, n, seven, toAcc := reg.RSI, reg.R13, reg.RDX, reg.RDI, reg.RBX, reg.RCX, reg.R14, reg.R11, reg.R12
@@ -192,6 +242,9 @@ func (a lanes) products(tiles, blocks int) {
 		}
 	}
 	a.Label("step")
+	for i := 0; far && i < 2*blocks*size; i += 64 {
+		a.PREFETCHT0(at(w, ahead+i))
+	}
 	for half := range 2 {
 		for b := range blocks {
 			a.load(at(w, (half*blocks+b)*size), weights(b))
@@ -255,16 +308,28 @@ const (
 	untilesPlane  // bytes between the products of a tile, and between pixels of acc
 	untilesRow    // bytes between rows of acc
 	untilesNinth  // modulo 2^32
+	untilesHigh   // bytes from acc to the second parts of split sums
+	untilesBlock  // scratch of the kernel
 )
 
 // untiles takes the products of tiles back: sums of 4x4 pixels, first down the columns, then along the rows. The products of the
 // first row and column are 24 times too large, the others 12 times, in each direction.
-func (a lanes) untiles() {
-	name := "untiles" + a.suffix()
+//
+// With split, products are those of splitTiles with weights split alike: sums h of high bytes, l of low ones, and m of both added up.
+// They fit 26 bits, or m - h - l does, and what results are two parts of Wide, without biases: h<<16 + (m-h-l)<<8 + l modulo 2^32, and
+// h + (m-h-l)>>8.
+func (a lanes) untiles(split bool) {
+	name, parts := "untiles"+a.suffix(), 1
+	if split {
+		name, parts = "splitUntiles"+a.suffix(), 3
+	}
 	a.begin(name, name+" transforms products back.")
 	size := a.bytes()
-	x, to, bias, square, blocks, p := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.RCX, reg.R13
-	tile := reg.R14
+	x, to, bias, square, high, p := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.RCX, reg.R13
+	tile, from := reg.R14, reg.R13
+	if split {
+		from = bias // there are none
+	}
 	ninth := a.v(11)
 	a.VPBROADCASTD(field(untilesNinth), ninth)
 	a.MOVQ(field(untilesTile), tile)
@@ -278,51 +343,93 @@ func (a lanes) untiles() {
 	a.Label("tile")
 	a.MOVQ(at(tile, 0), to)
 	a.ADDQ(field(untilesAcc), to)
-	a.MOVQ(field(untilesBias), bias)
-	a.MOVQ(field(untilesBlocks), blocks)
-	a.Label("block")
-	a.MOVQ(x, p)
-	for j := range 6 {
-		for i, m := range []operand.Mem{{}, {Index: reg.R11, Scale: 1}, {Index: reg.R11, Scale: 2}, {Index: reg.R12, Scale: 1}, {Index: reg.R11, Scale: 4}, {Index: reg.R10, Scale: 1}} {
-			m.Base = p
-			a.load(m, a.v(i))
-		}
-		for i, v := range a.restored() {
-			a.store(v, at(square, (6*i+j)*size))
-		}
-		a.ADDQ(reg.R8, p)
+	a.MOVQ(field(untilesBlocks), p)
+	a.MOVQ(p, field(untilesBlock))
+	if !split {
+		a.MOVQ(field(untilesBias), bias)
 	}
-	a.MOVQ(to, p)
-	for i := range 4 {
+	a.Label("block")
+	a.MOVQ(x, from)
+	for part := range parts {
 		for j := range 6 {
-			a.load(at(square, (6*i+j)*size), a.v(j))
-		}
-		for j, v := range a.restored() {
-			a.VPMULLD(ninth, v, v)
-			shift := uint64(6)
-			if i > 0 {
-				shift--
+			for i, m := range []operand.Mem{{}, {Index: reg.R11, Scale: 1}, {Index: reg.R11, Scale: 2}, {Index: reg.R12, Scale: 1}, {Index: reg.R11, Scale: 4}, {Index: reg.R10, Scale: 1}} {
+				m.Base = from
+				a.load(m, a.v(i))
 			}
-			if j > 0 {
-				shift--
+			for i, v := range a.restored() {
+				a.store(v, at(square, (6*i+j)*size))
 			}
-			a.VPSRAD(operand.Imm(shift), v, v)
-			a.VPADDD(at(bias, 0), v, v)
-			a.store(v, plane(p, j))
+			a.ADDQ(reg.R8, from)
 		}
-		if i < 3 {
-			a.ADDQ(field(untilesRow), p)
+		if split {
+			a.ADDQ(reg.R10, from)
+		}
+		a.MOVQ(to, p)
+		if split {
+			a.MOVQ(to, high)
+			a.ADDQ(field(untilesHigh), high)
+		}
+		for i := range 4 {
+			for j := range 6 {
+				a.load(at(square, (6*i+j)*size), a.v(j))
+			}
+			for j, v := range a.restored() {
+				a.VPMULLD(ninth, v, v)
+				shift := uint64(6)
+				if i > 0 {
+					shift--
+				}
+				if j > 0 {
+					shift--
+				}
+				a.VPSRAD(operand.Imm(shift), v, v)
+				switch {
+				case !split:
+					a.VPADDD(at(bias, 0), v, v)
+					a.store(v, plane(p, j))
+				case part == 0:
+					a.store(v, plane(high, j))
+				case part == 1:
+					a.store(v, plane(p, j))
+				default:
+					h, l := a.v(6), a.v(7)
+					a.load(plane(high, j), h)
+					a.load(plane(p, j), l)
+					a.VPSUBD(h, v, v)
+					a.VPSUBD(l, v, v)
+					a.VPSLLD(operand.Imm(6), v, v)
+					a.VPSRAD(operand.Imm(6), v, v)
+					a.VPSLLD(operand.Imm(8), v, a.v(8))
+					a.VPADDD(a.v(8), l, l)
+					a.VPSLLD(operand.Imm(16), h, a.v(8))
+					a.VPADDD(a.v(8), l, l)
+					a.store(l, plane(p, j))
+					a.VPSRAD(operand.Imm(8), v, v)
+					a.VPADDD(v, h, h)
+					a.store(h, plane(high, j))
+				}
+			}
+			if i < 3 {
+				a.ADDQ(field(untilesRow), p)
+				if split {
+					a.ADDQ(field(untilesRow), high)
+				}
+			}
 		}
 	}
 	for _, r := range []reg.Register{x, to, bias} {
 		a.ADDQ(operand.I32(size), r)
 	}
-	a.DECQ(blocks)
+	a.DECQ(field(untilesBlock))
 	a.JNE(operand.LabelRef("block"))
-	// The next tile is 36 planes on: the blocks were one, and here are 30 and 5.
+	// The next tile is 36 planes on for each part: the blocks were one, and here are 30 and 5.
 	a.ADDQ(reg.R10, x)
 	a.LEAQ(operand.Mem{Base: x, Index: reg.R8, Scale: 4}, x)
 	a.ADDQ(reg.R8, x)
+	for range parts - 1 {
+		a.ADDQ(reg.R10, x)
+		a.ADDQ(reg.R11, x)
+	}
 	a.ADDQ(operand.Imm(8), tile)
 	a.DECQ(field(untilesTiles))
 	a.JNE(operand.LabelRef("tile"))
