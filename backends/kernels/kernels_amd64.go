@@ -53,10 +53,13 @@ const (
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
 	kTiles16AVX512
-	kSplitTilesAVX512
 	kUntilesAVX512
-	kSplitUntilesAVX512
 	kTiles8AVX512
+	kSplitTilesAVX512
+	kSplitUntilesAVX512
+	kTilesStride16AVX512
+	kUntilesStrideAVX512
+	kTilesStride8AVX512
 	kProducts8x1AVX512
 	kProducts8x2AVX512
 	kProducts4x4AVX512
@@ -105,9 +108,11 @@ const (
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
 	kTiles16AVX2
-	kSplitTilesAVX2
 	kUntilesAVX2
+	kSplitTilesAVX2
 	kSplitUntilesAVX2
+	kTilesStride16AVX2
+	kUntilesStrideAVX2
 	kProducts4x2AVX2
 	kFarProducts4x2AVX2
 	kLineAVX2
@@ -235,14 +240,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX512(a)
 	case kTiles16AVX512:
 		tiles16AVX512(a)
-	case kSplitTilesAVX512:
-		splitTilesAVX512(a)
 	case kUntilesAVX512:
 		untilesAVX512(a)
-	case kSplitUntilesAVX512:
-		splitUntilesAVX512(a)
 	case kTiles8AVX512:
 		tiles8AVX512(a)
+	case kSplitTilesAVX512:
+		splitTilesAVX512(a)
+	case kSplitUntilesAVX512:
+		splitUntilesAVX512(a)
+	case kTilesStride16AVX512:
+		tilesStride16AVX512(a)
+	case kUntilesStrideAVX512:
+		untilesStrideAVX512(a)
+	case kTilesStride8AVX512:
+		tilesStride8AVX512(a)
 	case kProducts8x1AVX512:
 		products8x1AVX512(a)
 	case kProducts8x2AVX512:
@@ -339,12 +350,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
-	case kSplitTilesAVX2:
-		splitTilesAVX2(a)
 	case kUntilesAVX2:
 		untilesAVX2(a)
+	case kSplitTilesAVX2:
+		splitTilesAVX2(a)
 	case kSplitUntilesAVX2:
 		splitUntilesAVX2(a)
+	case kTilesStride16AVX2:
+		tilesStride16AVX2(a)
+	case kUntilesStrideAVX2:
+		untilesStrideAVX2(a)
 	case kProducts4x2AVX2:
 		products4x2AVX2(a)
 	case kFarProducts4x2AVX2:
@@ -550,16 +565,25 @@ func maxFloatsAVX512(a unsafe.Pointer)
 func tiles16AVX512(a unsafe.Pointer)
 
 //go:noescape
-func splitTilesAVX512(a unsafe.Pointer)
+func untilesAVX512(a unsafe.Pointer)
 
 //go:noescape
-func untilesAVX512(a unsafe.Pointer)
+func tiles8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func splitTilesAVX512(a unsafe.Pointer)
 
 //go:noescape
 func splitUntilesAVX512(a unsafe.Pointer)
 
 //go:noescape
-func tiles8AVX512(a unsafe.Pointer)
+func tilesStride16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func untilesStrideAVX512(a unsafe.Pointer)
+
+//go:noescape
+func tilesStride8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func products8x1AVX512(a unsafe.Pointer)
@@ -706,13 +730,19 @@ func maxFloatsAVX2(a unsafe.Pointer)
 func tiles16AVX2(a unsafe.Pointer)
 
 //go:noescape
-func splitTilesAVX2(a unsafe.Pointer)
-
-//go:noescape
 func untilesAVX2(a unsafe.Pointer)
 
 //go:noescape
+func splitTilesAVX2(a unsafe.Pointer)
+
+//go:noescape
 func splitUntilesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func tilesStride16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func untilesStrideAVX2(a unsafe.Pointer)
 
 //go:noescape
 func products4x2AVX2(a unsafe.Pointer)

@@ -2,15 +2,17 @@ package kernels
 
 import "unsafe"
 
-// Winograd is a Conv of windows of 3x3 at every pixel, of which tiles of 4x4 are computed together: F(4x4,3x3) of Lavin and Gray,
-// "Fast algorithms for convolutional neural networks" (2015), in integers. A tile reads 6x6 elements d of each channel, and
+// Winograd is a Conv of windows of 3x3 at every pixel or every other, of which tiles of 4x4 are computed together: F(4x4,3x3) of Lavin and
+// Gray, "Fast algorithms for convolutional neural networks" (2015), in integers, and its like for a stride of 2 (see winogradForm). A tile
+// reads 6x6 or 9x9 elements d of each channel, and
 //
 //	sums = A^T ((G g G^T) * (B^T d B)) A
 //
-// takes 36 products where the windows have 144. G is scaled so that it, like B, is of integers; the weights g are transformed beforehand.
+// takes 36 or 81 products where the windows have 144. G is scaled so that it, like B, is of integers; the weights g are transformed beforehand.
 // The products are sums over channels. They count modulo 2^32, and so does what A makes of them:
-// that is 9<<4 to 9<<6 times the sum, and exact where the latter fits 32 bits. It is immutable.
+// that is 9<<2 to 9<<6 times the sum, and exact where the latter fits 32 bits. It is immutable.
 type Winograd[X uint8 | int16] struct {
+	*winogradForm
 	k         *columnKernels
 	form      productsForm
 	parts     int // of elements, weights and products: 1, or 3 (see splitWinograd)
@@ -21,9 +23,8 @@ type Winograd[X uint8 | int16] struct {
 	strip     int     // tiles in a row
 	group     int     // rows of tiles that are computed together
 	width     int     // channels of a tile's elements, in whole registers
-	steps     int     // of 4 channels
 	columns   int     // of blocks of output channels
-	w         []int16 // [point][column][pair of channels][block][lane][2]
+	w         []int16 // [part][point][column][pair of terms][block][lane][2]
 	bias      []int32 // [Width]
 	cols, out []int64 // of tiles: bytes to its columns in the scratch, and to its pixels in the accumulators
 }
@@ -37,7 +38,7 @@ type productsForm struct {
 // tilesArgs is what the kernels of gen/winograd.go take that transform elements.
 type tilesArgs struct {
 	x             unsafe.Pointer
-	row           [winogradTile]int
+	row           [9]int
 	dst, strip    unsafe.Pointer
 	cols, step    int
 	tile          unsafe.Pointer
@@ -65,34 +66,20 @@ type untilesArgs struct {
 	_                    uintptr // scratch of the kernel
 }
 
-// A tile of elements has a side of 6, one of sums of 4.
-const (
-	winogradTile   = 6
-	winogradPoints = winogradTile * winogradTile
-	winogradOut    = 4
-	ninth          = 0x38e38e39 // 1/9 modulo 2^32
-)
-
-// The matrices. The rows of G are scaled by 24, 12, 12, 24, 24 and 6.
-var (
-	winogradG  = [winogradTile][3]int64{{6, 0, 0}, {-2, -2, -2}, {-2, 2, -2}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}}
-	winogradBT = [winogradTile][winogradTile]int64{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}}
-)
-
 // NewWinograd prepares a convolution of elements in lo..hi. rows are the places of the first element of each row of the image, border and
-// all, of ow+2 pixels without gaps. Weights are [oc][3][3][c], and bias [oc] counts modulo 2^32. It is nil where numbers are too large, or
-// where a Conv is faster.
-func NewWinograd[X uint8 | int16](level Level, rows []int, ow int, w []int32, bias []int64, lo, hi int64) *Winograd[X] {
-	return newWinograd[X](level, rows, ow, w, bias, lo, hi, false)
+// all, without gaps between the pixels that the ow windows of a row read. These are stride apart, 1 or 2. Weights are [oc][3][3][c], and
+// bias [oc] counts modulo 2^32. It is nil where numbers are too large, or where a Conv is faster.
+func NewWinograd[X uint8 | int16](level Level, rows []int, ow, stride int, w []int32, bias []int64, lo, hi int64) *Winograd[X] {
+	return newWinograd[X](level, rows, ow, stride, w, bias, lo, hi, false)
 }
 
 // newWinograd is NewWinograd, faster or not for always.
-func newWinograd[X uint8 | int16](level Level, rows []int, ow int, w []int32, bias []int64, lo, hi int64, always bool) *Winograd[X] {
-	r := tilesOf[X](level, rows, ow, len(w)/9/len(bias), len(bias), 1)
-	if r == nil || !always && !r.pays(r.direct()) || !winogradFits(w, len(bias), lo, hi) {
+func newWinograd[X uint8 | int16](level Level, rows []int, ow, stride int, w []int32, bias []int64, lo, hi int64, always bool) *Winograd[X] {
+	r := tilesOf[X](level, rows, ow, stride, len(w)/9/len(bias), len(bias), 1)
+	if r == nil || !always && !r.pays(r.direct()) || !r.fits(w, len(bias), lo, hi) {
 		return nil
 	}
-	r.in, r.back = r.k.winograd.tiles[unsafe.Sizeof(X(0))-1], r.k.winograd.untiles
+	r.in, r.back = r.k.winograd.tiles[stride-1][unsafe.Sizeof(X(0))-1], r.k.winograd.untiles[stride-1]
 	r.bias = make([]int32, r.Width())
 	for o, b := range bias {
 		r.bias[o] = int32(b)
@@ -102,14 +89,14 @@ func newWinograd[X uint8 | int16](level Level, rows []int, ow int, w []int32, bi
 }
 
 // tilesOf is a Winograd without kernels, weights and biases; nil where there are no kernels or fewer pixels than a tile has.
-func tilesOf[X uint8 | int16](level Level, rows []int, ow, c, oc, parts int) *Winograd[X] {
-	size, oh := int(unsafe.Sizeof(X(0))), len(rows)-2
+func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts int) *Winograd[X] {
+	size, oh := int(unsafe.Sizeof(X(0))), (len(rows)-3)/stride+1
 	k := columnsOf(level)
-	if k == nil || k.winograd.tiles[size-1] == 0 || ow < winogradOut {
+	if k == nil || k.winograd.tiles[stride-1][size-1] == 0 || ow < winogradOut {
 		return nil
 	}
 	lanes := 4 * k.lanes // words
-	r := &Winograd[X]{k: k, parts: parts, ow: ow, oh: oh, c: c, oc: oc, strip: (ow + winogradOut - 1) / winogradOut, width: (c + lanes - 1) / lanes * lanes, steps: (c + 3) / 4}
+	r := &Winograd[X]{winogradForm: &winogradForms[stride-1], k: k, parts: parts, ow: ow, oh: oh, c: c, oc: oc, strip: (ow + winogradOut - 1) / winogradOut, width: (c + lanes - 1) / lanes * lanes}
 	for _, p := range rows {
 		r.rows = append(r.rows, p*size)
 	}
@@ -128,32 +115,47 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, c, oc, parts int) *Wi
 	for i := range r.group * r.strip {
 		// The last tile of a row ends with it.
 		x := min(i%r.strip*winogradOut, ow-winogradOut)
-		r.cols = append(r.cols, int64(x*r.column()))
+		r.cols = append(r.cols, int64(x*stride*r.column()))
 		r.out = append(r.out, int64((i/r.strip*winogradOut*ow+x)*4*r.Width()))
 	}
 	return r
 }
 
-// column is the bytes of a column of the strip of tilesArgs: 6 registers, or 12 where bytes are apart.
-func (r *Winograd[X]) column() int { return (1 + r.parts/2) * winogradTile * 8 * r.k.lanes }
+// column is the bytes of a column of the strip of tilesArgs: a register for each row, or two where bytes are apart.
+func (r *Winograd[X]) column() int { return (1 + r.parts/2) * r.side() * 8 * r.k.lanes }
 
 // transform makes the weights of a part.
 func (r *Winograd[X]) transform(part int, w []int32) {
 	n := r.Width() / r.columns
-	size := winogradPoints * r.columns * r.steps * 4 * n // of a part
+	at := make([]int, r.planes()) // the weights of the first channels of each plane
+	size := 0                     // of a part
+	for _, s := range r.runs {
+		for i := range s.points * s.terms {
+			at[s.plane+i] = size + (i/s.terms*r.columns*2*r.steps(s.terms)+i%s.terms*r.width/2)*2*n
+		}
+		size += s.points * r.columns * 4 * r.steps(s.terms) * n
+	}
 	if r.w == nil {
 		r.w = make([]int16, r.parts*size)
 	}
-	u := make([]int32, winogradPoints)
+	u := make([]int32, r.planes())
 	for o := range r.oc {
 		for i := range r.c {
-			winogradWeights(u, w[o*9*r.c+i:], r.c)
-			for p, v := range u {
-				r.w[part*size+(((p*r.columns+o/n)*2*r.steps+i/2)*n+o%n)*2+i%2] = int16(v)
+			r.weights(u, w[o*9*r.c+i:], r.c)
+			for _, s := range r.runs {
+				for p, v := range u[s.plane:][:s.points*s.terms] {
+					r.w[part*size+at[s.plane+p]+((o/n*2*r.steps(s.terms)+i/2)*n+o%n)*2+i%2] = int16(v)
+				}
 			}
 		}
 	}
 }
+
+// steps is how many times 4 channels a point of some terms has.
+func (r *Winograd[X]) steps(terms int) int { return (terms-1)*r.width/4 + (r.c+3)/4 }
+
+// pixels are those of the image that a row of windows reads.
+func (r *Winograd[X]) pixels() int { return (r.ow-1)*r.stride + 3 }
 
 // groups is how many times the kernel's tiles are needed.
 func (f productsForm) groups(tiles int) int { return (tiles + f.tiles - 1) / f.tiles }
@@ -165,6 +167,10 @@ func (f productsForm) columns(blocks int) int { return (blocks + f.blocks - 1) /
 // in the caches.
 const winogradTiles = 8
 
+// core is the bytes of weights that are not waited for, about a second-level cache: in ResNet-8, 32 to 64 channels with a stride of 2 and
+// 0.3 MB of weights were 1.35 times as fast as a Conv.
+const core = 512 << 10
+
 // direct is how many cycles a Conv takes: see pays.
 func (r *Winograd[X]) direct() int {
 	step, lanes := 4/int(unsafe.Sizeof(X(0))), 2*r.k.lanes
@@ -173,90 +179,26 @@ func (r *Winograd[X]) direct() int {
 
 // pays tells whether Winograd takes fewer cycles than given. The estimate is that of a core that takes
 // two multiplications of registers in each: on a Zen 3, a tile's elements took about 100 for each register of channels, and its products 70.
-// There, 3 channels to 16 were 0.76 times as fast, 16 to 16 and 64 to 64 three times. With AVX-512, where a Conv takes four bytes to a lane, it is
-// the estimate alone: stores bound the transforms, one to a cycle, as they do there. Weights come from memory at 6 bytes in a cycle or more:
+// There, 3 channels to 16 were 0.76 times as fast, 16 to 16 and 64 to 64 three times. With a stride of 2, where stores were counted, 8 to 16
+// were 0.72 times as fast, 16 to 16 1.26 times, 16 to 32 1.4 and 32 to 64 1.57 times. With AVX-512, where a Conv takes four bytes to a lane, it is
+// the estimate alone: stores bound the transforms, one to a cycle, as they do there. Weights that are more than core come from memory at 6 bytes in a cycle or more:
 // 1.8 MB of them for four tiles took 1.4 times as long as a Conv at worst, and 0.7 times as long when they were in a cache.
 func (r *Winograd[X]) pays(direct int) bool {
 	rows := (r.oh + winogradOut - 1) / winogradOut
 	all := rows / r.group * r.form.groups(r.group*r.strip)
 	all += r.form.groups(rows % r.group * r.strip)
-	products := all * r.form.tiles * winogradPoints * 2 * r.steps * r.columns * r.form.blocks / 2
+	steps := 0
+	for _, s := range r.runs {
+		steps += s.points * r.steps(s.terms)
+	}
+	products := all * r.form.tiles * 2 * steps * r.columns * r.form.blocks / 2
 	lanes := 2 * r.k.lanes
-	transforms := rows * r.strip * (100*r.width/(2*lanes) + 70*r.Width()/lanes)
-	weights := winogradPoints * 2 * r.Width() * 4 * r.steps / 6
-	return r.parts*(max(products, weights)+transforms) < direct
-}
-
-// winogradWeights writes G g G^T for the 9 weights g of a channel, which are step apart.
-func winogradWeights(dst, g []int32, step int) {
-	for i, a := range winogradG {
-		for j, b := range winogradG {
-			s := int64(0)
-			for y, p := range a {
-				for x, q := range b {
-					s += p * q * int64(g[(3*y+x)*step])
-				}
-			}
-			dst[winogradTile*i+j] = int32(s)
-		}
+	transforms := rows * r.strip * (r.elements*r.width/(2*lanes) + r.products*r.Width()/lanes)
+	weights := steps * 2 * r.Width() * 4 // bytes
+	if r.parts*weights <= core {
+		weights = 0
 	}
-}
-
-// winogradFits tells whether transformed elements of lo..hi and weights fit 16 bits, and 9<<6 times each sum 32 bits.
-func winogradFits(w []int32, oc int, lo, hi int64) bool {
-	if !winogradTakes(lo, hi) {
-		return false
-	}
-	k := len(w) / oc
-	c := k / 9
-	u := make([]int32, winogradPoints)
-	for o := range oc {
-		top, bottom := int64(0), int64(0)
-		for _, v := range w[o*k : (o+1)*k] {
-			if v > mostWord || v < -mostWord {
-				return false
-			}
-			top += max(int64(v)*lo, int64(v)*hi)
-			bottom += min(int64(v)*lo, int64(v)*hi)
-		}
-		if top >= mostSum || bottom < -mostSum {
-			return false
-		}
-		for i := range c {
-			winogradWeights(u, w[o*k+i:], c)
-			for _, v := range u {
-				if v > mostWord || v < -mostWord {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
-
-// Transformed elements and weights have 16 bits, and sums of which 32 bits hold 9<<6 times as much have 26.
-const (
-	mostWord = 1<<15 - 1
-	mostSum  = 1 << 25
-)
-
-// winogradTakes tells whether transformed elements of lo..hi fit 16 bits.
-func winogradTakes(lo, hi int64) bool {
-	for _, a := range winogradBT {
-		for _, b := range winogradBT {
-			top, bottom := int64(0), int64(0)
-			for _, p := range a {
-				for _, q := range b {
-					top += max(p*q*lo, p*q*hi)
-					bottom += min(p*q*lo, p*q*hi)
-				}
-			}
-			if top > mostWord || bottom < -mostWord {
-				return false
-			}
-		}
-	}
-	return true
+	return r.parts*(max(products, weights/6)+transforms) < direct
 }
 
 // Width is as of Conv.
@@ -268,17 +210,14 @@ func (r *Winograd[X]) Tile() int { return r.group * winogradOut * r.ow }
 // Scratch is how many accumulators more than the sums Run needs.
 func (r *Winograd[X]) Scratch() int {
 	t, m, s := r.scratch()
-	return t + m + s + winogradOut*winogradTile*2*r.k.lanes
+	return t + m + s + winogradOut*r.side()*2*r.k.lanes
 }
 
 // scratch is the room for transformed elements, products and columns.
 func (r *Winograd[X]) scratch() (int, int, int) {
-	tiles := r.points() * r.form.groups(r.group*r.strip) * r.form.tiles
-	return tiles * r.width / 2, tiles * r.Width(), (r.ow + 2) * r.column() / 4
+	tiles := r.parts * r.form.groups(r.group*r.strip) * r.form.tiles
+	return tiles * r.planes() * r.width / 2, tiles * r.points() * r.Width(), r.pixels() * r.column() / 4
 }
-
-// points is the products of a tile for one channel.
-func (r *Winograd[X]) points() int { return r.parts * winogradPoints }
 
 // Run is as of Conv. acc must have room for Scratch after whole tiles.
 func (r *Winograd[X]) Run(acc []int32, x []X, first, n int) {
@@ -299,23 +238,27 @@ func (r *Winograd[X]) sums(acc []int32, high int, tail []int32, x []X, first, n 
 	ts := unsafe.Slice((*int16)(unsafe.Pointer(&t[0])), 2*len(t))
 	var zero X
 	size := int(unsafe.Sizeof(zero))
-	_ = x[r.rows[len(r.rows)-1]/size+(r.ow+2)*r.c-1]
-	a := tilesArgs{x: unsafe.Pointer(&x[0]), strip: unsafe.Pointer(&strip[0]), cols: r.ow + 2, step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip, plane: 2 * r.width}
+	_ = x[r.rows[len(r.rows)-1]/size+r.pixels()*r.c-1]
+	a := tilesArgs{x: unsafe.Pointer(&x[0]), strip: unsafe.Pointer(&strip[0]), cols: r.pixels(), step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip, plane: 2 * r.width}
 	b := untilesArgs{x: unsafe.Pointer(&m[0]), bias: unsafe.Pointer(unsafe.SliceData(r.bias)), high: 4 * high, square: unsafe.Pointer(&square[0]), tile: unsafe.Pointer(&r.out[0]), plane: 4 * width, row: 4 * width * r.ow, ninth: ninth}
 	y, end := first/r.ow, (first+n)/r.ow
 	for i := range groups {
 		rows := 0 // of tiles
 		for ; rows < r.group && y < end; rows++ {
-			for j := range a.row {
-				a.row[j] = r.rows[min(y+j, len(r.rows)-1)]
+			for j := range r.side() {
+				a.row[j] = r.rows[min(y*r.stride+j, len(r.rows)-1)]
 			}
-			a.dst, a.blocks = unsafe.Pointer(&ts[rows*r.strip*r.points()*r.width]), r.width/(4*r.k.lanes)
+			a.dst, a.blocks = unsafe.Pointer(&ts[rows*r.strip*r.parts*r.planes()*r.width]), r.width/(4*r.k.lanes)
 			r.in.call(unsafe.Pointer(&a))
 			y += winogradOut
 		}
-		p := productsArgs{x: unsafe.Pointer(&ts[0]), w: unsafe.Pointer(&r.w[0]), acc: unsafe.Pointer(&m[0]), points: r.points(), columns: r.columns,
-			groups: r.form.groups(rows * r.strip), steps: r.steps, tile: r.points() * a.plane, plane: a.plane, tileAcc: r.points() * b.plane}
-		r.form.kernel.call(unsafe.Pointer(&p))
+		products, weights := m, r.w
+		for _, s := range r.runs {
+			p := productsArgs{x: unsafe.Pointer(&ts[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points, columns: r.columns,
+				groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * a.plane, plane: s.terms * a.plane, tileAcc: r.parts * r.points() * b.plane}
+			r.form.kernel.call(unsafe.Pointer(&p))
+			products, weights = products[s.points*width:], weights[s.points*4*r.steps(s.terms)*width:] // parts have one run
+		}
 		b.acc, b.tiles, b.blocks = unsafe.Pointer(&acc[i*r.Tile()*width]), rows*r.strip, width/(2*r.k.lanes)
 		r.back.call(unsafe.Pointer(&b))
 	}

@@ -20,7 +20,7 @@ func TestWinograd(t *testing.T) {
 				testWinograd[uint8](t, l, r, 0, 255, done)
 			}
 		}
-		for _, what := range []string{"taken", "elements", "sums", "weights"} {
+		for _, what := range []string{"taken", "stride 1", "stride 2", "elements", "sums", "weights"} {
 			if done[what] < 5 {
 				t.Errorf("%v: %s: %d, want more: %v", l, what, done[what], done)
 			}
@@ -44,8 +44,10 @@ func testWinograd[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi i
 	for i := range bias {
 		bias[i] = extreme(r, -1<<40, 1<<40)
 	}
-	width := ow + 2 + r.IntN(3) // of the image
-	x := make([]X, (oh+2)*width*c, (oh+2)*width*c+Slack)
+	stride := 1 + r.IntN(2)
+	width := (ow-1)*stride + 3 + r.IntN(3) // of the image
+	height := (oh-1)*stride + 3
+	x := make([]X, height*width*c, height*width*c+Slack)
 	for i := range x {
 		x[i] = X(extreme(r, lo, hi))
 	}
@@ -60,15 +62,16 @@ func testWinograd[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi i
 		}
 	}
 	var rows []int
-	for y := range oh + 2 {
+	for y := range height {
 		rows = append(rows, y*width*c)
 	}
-	v := newWinograd[X](l, rows, ow, w, bias, lo, hi, true)
+	v := newWinograd[X](l, rows, ow, stride, w, bias, lo, hi, true)
 	if v == nil {
+		form := &winogradForms[stride-1]
 		switch one := []int32{0, 0, 0, 0, 1, 0, 0, 0, 0}; {
-		case !winogradFits(one, 1, lo, hi):
+		case !form.fits(one, 1, lo, hi):
 			done["elements"]++
-		case !winogradFits(w, oc, 0, 0):
+		case !form.fits(w, oc, 0, 0):
 			done["weights"]++
 		default:
 			done["sums"]++
@@ -76,11 +79,12 @@ func testWinograd[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi i
 		return
 	}
 	done["taken"]++
-	win := Window{Off: []int{0, width * c, 2 * width * c}, Run: 3 * c, Step: c}
+	done[fmt.Sprint("stride ", stride)]++
+	win := Window{Off: []int{0, width * c, 2 * width * c}, Run: 3 * c, Step: stride * c}
 	d := NewDot[X](win, w, bias, 64)
 	want := make([]int64, oh*ow*oc)
 	for y := range oh {
-		DotRow(d, want[y*ow*oc:], oc, x[y*width*c:], ow)
+		DotRow(d, want[y*ow*oc:], oc, x[y*stride*width*c:], ow)
 	}
 	first := r.IntN(1+(oh*ow-1)/v.Tile()) * v.Tile()
 	n := oh*ow - first
@@ -88,7 +92,7 @@ func testWinograd[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi i
 	acc := make([]int32, (n+v.Tile()-1)/v.Tile()*v.Tile()*v.Width()+v.Scratch()+1)
 	acc[len(acc)-1] = guard
 	v.Run(acc, x, first, n)
-	name := fmt.Sprintf("%v: %T: elements of %d..%d, weights to %d, %d channels to %d, %dx%d pixels from %d on", l, x, lo, hi, most, c, oc, oh, ow, first)
+	name := fmt.Sprintf("%v: %T: elements of %d..%d, weights to %d, %d channels to %d, %dx%d pixels from %d on, stride %d", l, x, lo, hi, most, c, oc, oh, ow, first, stride)
 	for p := range n {
 		for o := range oc {
 			if got, want := acc[p*v.Width()+o], int32(want[(first+p)*oc+o]); got != want {

@@ -12,7 +12,7 @@ type splitWinograd struct{ *Winograd[int16] }
 // newSplitWinograd is NewWinograd for a splitWinograd of oc channels. It fails where numbers are too large, or where what else there is
 // takes the given number of cycles at most (see pays).
 func newSplitWinograd(level Level, rows []int, ow int, w []int32, oc int, lo, hi int64, direct int) (splitWinograd, bool) {
-	r := tilesOf[int16](level, rows, ow, len(w)/9/oc, oc, 3)
+	r := tilesOf[int16](level, rows, ow, 1, len(w)/9/oc, oc, 3)
 	if r == nil || !r.pays(direct) {
 		return splitWinograd{}, false
 	}
@@ -22,7 +22,7 @@ func newSplitWinograd(level Level, rows []int, ow int, w []int32, oc int, lo, hi
 	for i := range w {
 		both[i] = u[i] + v[i]
 	}
-	if !winogradTakes(lo, hi+255) || !winogradFits(both, oc, 0, 0) || !winogradFits(u, oc, lo, hi) || !winogradFits(v, oc, 0, 255) {
+	if !r.takes(lo, hi+255) || !r.fits(both, oc, 0, 0) || !r.fits(u, oc, lo, hi) || !r.fits(v, oc, 0, 255) {
 		return splitWinograd{}, false
 	}
 	k := len(w) / oc
@@ -32,7 +32,7 @@ func newSplitWinograd(level Level, rows []int, ow int, w []int32, oc int, lo, hi
 			top += max(int64(v[i])*lo, int64(v[i])*hi) + max(int64(u[i])*255, 0)
 			bottom += min(int64(v[i])*lo, int64(v[i])*hi) + min(int64(u[i])*255, 0)
 		}
-		if top >= mostSum || bottom < -mostSum {
+		if top >= r.mostSum() || bottom < -r.mostSum() {
 			return splitWinograd{}, false
 		}
 	}
@@ -48,7 +48,7 @@ func (r splitWinograd) run(acc []int32, second int, x []int16, first, n int) {
 	r.sums(acc[:2*second], second, acc[2*second:], x, first, n)
 }
 
-// InTiles is w in tiles for elements in lo..hi, with the arguments of NewWinograd; nil where that is not possible, or not faster.
+// InTiles is w in tiles for elements in lo..hi, with the arguments of NewWinograd and a stride of 1; nil where that is not possible, or not faster.
 func (w *Wide) InTiles(level Level, rows []int, ow int, weights []int32, lo, hi int64) *Wide {
 	d, ok := w.wideParts.(*wideDot)
 	if !ok || level != AVX2 { // not measured with AVX-512

@@ -13,19 +13,19 @@ func winograd[X uint8 | int16](m *Machine, k *hw.Kernel, im *image) *kernels.Win
 		return nil
 	}
 	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
-	return kernels.NewWinograd[X](m.level, rows, d.OW, d.Weights, shifted(d, l.zero, 0, d.OC), x.Lo-l.zero, x.Hi-l.zero)
+	return kernels.NewWinograd[X](m.level, rows, d.OW, d.SH, d.Weights, shifted(d, l.zero, 0, d.OC), x.Lo-l.zero, x.Hi-l.zero)
 }
 
 // tileRows are the places of the first element of each row of the image, or nil for a convolution that has no tiles.
 func tileRows(k *hw.Kernel, im *image) []int {
 	d := k.Dot
 	g := &d.Geometry
-	if d.Groups != 1 || g.KH != 3 || g.KW != 3 || g.SH != 1 || g.SW != 1 || g.DH != 1 || g.DW != 1 {
+	if d.Groups != 1 || g.KH != 3 || g.KW != 3 || g.SH != g.SW || g.SH > 2 || g.DH != 1 || g.DW != 1 {
 		return nil
 	}
 	var rows []int
-	for y := range g.OH + 2 {
-		rows = append(rows, start(g, &im.layout, y))
+	for y := range (g.OH-1)*g.SH + 3 {
+		rows = append(rows, im.layout.at(y-g.PH, -g.PW))
 	}
 	return rows
 }

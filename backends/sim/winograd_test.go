@@ -57,10 +57,14 @@ func TestWinograd(t *testing.T) {
 	}
 }
 
-// randomTiles is a program of one convolution with windows of 3x3 at every pixel, of elements and weights of up to 16 bits, or about 8.
+// randomTiles is a program of one convolution with windows of 3x3 at every pixel, of elements and weights of up to 16 bits, or at
+// every other, too, of about 8.
 func randomTiles(r *rand.Rand, words bool) *hw.Program {
-	pad := r.IntN(3)
-	g := hw.Geometry{H: 6 + r.IntN(10), W: 6 + r.IntN(10), C: 16 + r.IntN(20), OC: 16 + r.IntN(20), KH: 3, KW: 3, SH: 1, SW: 1, DH: 1, DW: 1, PH: pad, PW: pad}
+	pad, stride := r.IntN(3), 1
+	if !words {
+		stride += r.IntN(2)
+	}
+	g := hw.Geometry{H: 6 + r.IntN(10), W: 6 + r.IntN(10), C: 16 + r.IntN(20), OC: 16 + r.IntN(20), KH: 3, KW: 3, SH: stride, SW: stride, DH: 1, DW: 1, PH: pad, PW: pad}
 	in := hw.Interval{Hi: 255}
 	switch r.IntN(3) {
 	case 0:
@@ -75,7 +79,7 @@ func randomTiles(r *rand.Rand, words bool) *hw.Program {
 		most = 1 << (12 + r.IntN(4))
 		g.H, g.W, g.C, g.OC = 10+r.IntN(6), 10+r.IntN(6), 40+r.IntN(20), 56+r.IntN(20)
 	}
-	g.OH, g.OW = g.H+2*pad-2, g.W+2*pad-2
+	g.OH, g.OW = (g.H+2*pad-3)/stride+1, (g.W+2*pad-3)/stride+1
 	g.PadValue = []int64{in.Lo, in.Hi, (in.Lo + in.Hi) / 2, in.Hi + r.Int64N(min(400, 1<<15-in.Hi))}[r.IntN(4)]
 	d := &hw.Dot{Geometry: g, Groups: 1, Bias: make([]int64, g.OC)}
 	for range g.OC * 9 * g.C {

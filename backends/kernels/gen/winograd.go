@@ -9,12 +9,12 @@ import (
 
 // winograd writes all functions of kernels.Winograd.
 func (a lanes) winograd() {
-	a.tiles(2, false)
-	a.tiles(2, true)
-	a.untiles(false)
-	a.untiles(true)
-	if a.zmm {
-		a.tiles(1, false)
+	for _, f := range []winogradForm{a.everyPixel(false), a.everyPixel(true), a.everyOther()} {
+		a.tiles(2, f)
+		a.untiles(f)
+		if a.zmm && !f.split {
+			a.tiles(1, f)
+		}
 	}
 	for _, far := range []bool{false, true} {
 		if !a.zmm {
@@ -30,9 +30,9 @@ func (a lanes) winograd() {
 // The fields of tilesArgs.
 const (
 	tilesX       = iota
-	tilesRow     // bytes from x to each of 6 rows
-	tilesDst     = tilesRow + 6
-	tilesStrip   = iota + 5 // scratch: 6 registers for each column
+	tilesRow     // bytes from x to each of up to 9 rows
+	tilesDst     = tilesRow + 9
+	tilesStrip   = iota + 8 // scratch: a register for each row and column
 	tilesCols               // columns
 	tilesStep               // bytes between them
 	tilesTile               // bytes from the strip to each tile's first column
@@ -43,17 +43,17 @@ const (
 	tilesNextDst            // and from dst
 )
 
-// tiles takes a row of tiles of 6x6 elements of the given bytes to the domain of products: B^T d B in 16 bits, first down the columns,
+// tiles takes a row of tiles of elements of the given bytes to the domain of products: B^T d B in 16 bits, first down the columns,
 // which neighbouring tiles share, then along the rows. With split, it is the high bytes that are transformed, with their signs, then
 // the low ones without, and then their sums, 36 planes each.
-func (a lanes) tiles(bytes int, split bool) {
-	name, halves := fmt.Sprintf("tiles%d%s", 8*bytes, a.suffix()), 1
-	if split {
+func (a lanes) tiles(bytes int, f winogradForm) {
+	name, halves := fmt.Sprintf("tiles%s%d%s", f.name, 8*bytes, a.suffix()), 1
+	if f.split {
 		name, halves = "splitTiles"+a.suffix(), 2
 	}
 	a.begin(name, name+" transforms a row of tiles.")
 	size := a.bytes()
-	rows := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13}
+	rows := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.RSI, reg.RBX, reg.RDX}[:f.side]
 	x, strip, n, tile, dst := reg.R14, reg.RDI, reg.RCX, reg.RSI, reg.RBX
 	a.XORQ(x, x)
 	a.MOVQ(x, field(tilesNext))
@@ -77,67 +77,32 @@ func (a lanes) tiles(bytes int, split bool) {
 			}
 			a.load(m, v)
 			switch {
-			case split && half == 0:
+			case f.split && half == 0:
 				a.VPSRAW(operand.Imm(8), v, v)
-			case split:
+			case f.split:
 				a.VPSLLW(operand.Imm(8), v, v)
 				a.VPSRLW(operand.Imm(8), v, v)
 			}
 		}
-		for i, v := range a.transformed() {
-			a.store(v, at(strip, (6*half+i)*size))
+		for i, v := range f.transformed() {
+			a.store(v, at(strip, (f.side*half+i)*size))
 		}
 	}
 	a.ADDQ(field(tilesStep), x)
-	a.ADDQ(operand.I32(6*halves*size), strip)
+	a.ADDQ(operand.I32(f.side*halves*size), strip)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("column"))
 
-	plane := a.multiples(tilesPlane, reg.R8, reg.R9, reg.R10)
 	a.MOVQ(field(tilesDst), dst)
 	a.ADDQ(field(tilesNextDst), dst)
 	a.MOVQ(field(tilesTile), tile)
 	a.MOVQ(field(tilesTiles), n)
-	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11)
-	low, sum := reg.R12, reg.R13
-	further := func(by, from, to reg.Register) { // 36 planes
-		a.LEAQ(operand.Mem{Base: from, Index: by, Scale: 4}, to)
-		a.LEAQ(operand.Mem{Base: to, Index: by, Scale: 2}, to)
-	}
-	a.Label("tile")
-	a.MOVQ(at(tile, 0), strip)
-	a.ADDQ(field(tilesStrip), strip)
-	if split {
-		further(reg.R11, dst, low)
-		further(reg.R11, low, sum)
-	}
-	for i := range 6 {
-		for half := range halves {
-			for j := range 6 {
-				a.load(at(strip, (6*(halves*j+half)+i)*size), a.v(j))
-			}
-			for j, v := range a.transformed() {
-				if half == 0 {
-					a.store(v, plane(dst, j))
-					continue
-				}
-				a.store(v, plane(low, j))
-				a.VPADDW(plane(dst, j), v, v)
-				a.store(v, plane(sum, j))
-			}
+	f.write(func(i, half int) []reg.VecPhysical {
+		for j := range f.side {
+			a.load(at(strip, (f.side*(halves*j+half)+i)*size), a.v(j))
 		}
-		a.ADDQ(reg.R11, dst)
-		if split {
-			a.ADDQ(reg.R11, low)
-			a.ADDQ(reg.R11, sum)
-		}
-	}
-	if split {
-		a.MOVQ(sum, dst)
-	}
-	a.ADDQ(operand.Imm(8), tile)
-	a.DECQ(n)
-	a.JNE(operand.LabelRef("tile"))
+		return f.transformed()
+	})
 
 	a.ADDQ(operand.I32(size/2*bytes), field(tilesNext))
 	a.ADDQ(operand.I32(size), field(tilesNextDst))
@@ -163,30 +128,6 @@ func (a lanes) multiples(step int, one, three, five reg.Register) func(base reg.
 		}
 		return m
 	}
-}
-
-// transformed are the registers with B^T of registers 0 to 5, which are lost.
-func (a lanes) transformed() [6]reg.VecPhysical {
-	d0, d1, d2, d3, d4, d5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
-	p, q, r, s, t := a.v(6), a.v(7), a.v(8), a.v(9), a.v(10)
-	a.VPSLLW(operand.Imm(2), d2, p)
-	a.VPSUBW(p, d4, p) // d4 - 4 d2
-	a.VPSLLW(operand.Imm(2), d1, q)
-	a.VPSUBW(q, d3, q) // d3 - 4 d1
-	a.VPSUBW(d2, d4, r)
-	a.VPSUBW(d1, d3, s)
-	a.VPADDW(s, s, s) // 2 d3 - 2 d1
-	a.VPSUBW(d2, d0, d0)
-	a.VPSLLW(operand.Imm(2), d0, d0)
-	a.VPADDW(r, d0, d0) // 4 d0 - 5 d2 + d4
-	a.VPSUBW(d3, d5, d5)
-	a.VPADDW(s, s, t)
-	a.VPSUBW(t, d5, d5) // 4 d1 - 5 d3 + d5
-	a.VPADDW(q, p, d1)
-	a.VPSUBW(q, p, d2)
-	a.VPADDW(s, r, d3)
-	a.VPSUBW(s, r, d4)
-	return [6]reg.VecPhysical{d0, d1, d2, d3, d4, d5}
 }
 
 // The fields of productsArgs.
@@ -301,7 +242,7 @@ const (
 	untilesX      = iota
 	untilesAcc    // of the first tile
 	untilesBias   // for each channel
-	untilesSquare // scratch: 24 registers
+	untilesSquare // scratch: 4 registers for each column of products
 	untilesTile   // bytes from acc to each tile's first pixel
 	untilesTiles  // their number
 	untilesBlocks // registers of channels
@@ -312,14 +253,14 @@ const (
 	untilesBlock  // scratch of the kernel
 )
 
-// untiles takes the products of tiles back: sums of 4x4 pixels, first down the columns, then along the rows. The products of the
-// first row and column are 24 times too large, the others 12 times, in each direction.
+// untiles takes the products of tiles back: sums of 4x4 pixels, first down the columns, then along the rows.
 //
 // With split, products are those of splitTiles with weights split alike: sums h of high bytes, l of low ones, and m of both added up.
 // They fit 26 bits, or m - h - l does, and what results are two parts of Wide, without biases: h<<16 + (m-h-l)<<8 + l modulo 2^32, and
 // h + (m-h-l)>>8.
-func (a lanes) untiles(split bool) {
-	name, parts := "untiles"+a.suffix(), 1
+func (a lanes) untiles(f winogradForm) {
+	split := f.split
+	name, parts := "untiles"+f.name+a.suffix(), 1
 	if split {
 		name, parts = "splitUntiles"+a.suffix(), 3
 	}
@@ -336,9 +277,7 @@ func (a lanes) untiles(split bool) {
 	a.MOVQ(field(untilesX), x)
 	a.MOVQ(field(untilesSquare), square)
 	plane := a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
-	a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11) // 6 planes
-	a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 2}, reg.R12)
-	a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 4}, reg.R10)
+	f.first()
 
 	a.Label("tile")
 	a.MOVQ(at(tile, 0), to)
@@ -351,13 +290,12 @@ func (a lanes) untiles(split bool) {
 	a.Label("block")
 	a.MOVQ(x, from)
 	for part := range parts {
-		for j := range 6 {
-			for i, m := range []operand.Mem{{}, {Index: reg.R11, Scale: 1}, {Index: reg.R11, Scale: 2}, {Index: reg.R12, Scale: 1}, {Index: reg.R11, Scale: 4}, {Index: reg.R10, Scale: 1}} {
-				m.Base = from
+		for j := range f.points {
+			for i, m := range f.column(from, j) {
 				a.load(m, a.v(i))
 			}
-			for i, v := range a.restored() {
-				a.store(v, at(square, (6*i+j)*size))
+			for i, v := range f.restored() {
+				a.store(v, at(square, (f.points*i+j)*size))
 			}
 			a.ADDQ(reg.R8, from)
 		}
@@ -370,19 +308,12 @@ func (a lanes) untiles(split bool) {
 			a.ADDQ(field(untilesHigh), high)
 		}
 		for i := range 4 {
-			for j := range 6 {
-				a.load(at(square, (6*i+j)*size), a.v(j))
+			for j := range f.points {
+				a.load(at(square, (f.points*i+j)*size), a.v(j))
 			}
-			for j, v := range a.restored() {
+			for j, v := range f.restored() {
 				a.VPMULLD(ninth, v, v)
-				shift := uint64(6)
-				if i > 0 {
-					shift--
-				}
-				if j > 0 {
-					shift--
-				}
-				a.VPSRAD(operand.Imm(shift), v, v)
+				a.VPSRAD(operand.Imm(f.shift(i, j)), v, v)
 				switch {
 				case !split:
 					a.VPADDD(at(bias, 0), v, v)
@@ -422,36 +353,9 @@ func (a lanes) untiles(split bool) {
 	}
 	a.DECQ(field(untilesBlock))
 	a.JNE(operand.LabelRef("block"))
-	// The next tile is 36 planes on for each part: the blocks were one, and here are 30 and 5.
-	a.ADDQ(reg.R10, x)
-	a.LEAQ(operand.Mem{Base: x, Index: reg.R8, Scale: 4}, x)
-	a.ADDQ(reg.R8, x)
-	for range parts - 1 {
-		a.ADDQ(reg.R10, x)
-		a.ADDQ(reg.R11, x)
-	}
+	f.next()
 	a.ADDQ(operand.Imm(8), tile)
 	a.DECQ(field(untilesTiles))
 	a.JNE(operand.LabelRef("tile"))
 	a.end()
-}
-
-// restored are the registers with what A^T makes of registers 0 to 5, which are lost.
-func (a lanes) restored() [4]reg.VecPhysical {
-	m0, m1, m2, m3, m4, m5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
-	s, d, t, e := a.v(6), a.v(7), a.v(8), a.v(9)
-	a.VPADDD(m2, m1, s)
-	a.VPSUBD(m2, m1, d)
-	a.VPADDD(m4, m3, t)
-	a.VPSUBD(m4, m3, e)
-	a.VPADDD(t, s, m1)
-	a.VPADDD(t, m1, m2) // s + 2 t
-	a.VPADDD(s, m0, m0)
-	a.VPADDD(m1, m0, m0) // m0 + 2 s + t
-	a.VPADDD(e, d, m1)   // d + e
-	a.VPADDD(e, e, e)
-	a.VPADDD(m5, e, e)
-	a.VPADDD(e, e, e)
-	a.VPADDD(e, d, m3) // d + 4 e + 2 m5
-	return [4]reg.VecPhysical{m0, m1, m2, m3}
 }

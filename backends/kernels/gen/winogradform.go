@@ -1,0 +1,139 @@
+package main
+
+import (
+	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// winogradForm is what differs between windows at every pixel and at every other.
+type winogradForm struct {
+	name         string
+	split        bool
+	side, points int // of a tile of elements, and of products
+	transformed  func() []reg.VecPhysical
+	restored     func() [4]reg.VecPhysical
+	write        func(tile func(i, half int) []reg.VecPhysical) // the rows of a tile of elements, at RBX, which moves on to the next tile
+	first, next  func()                                         // address the products of a tile at RSI, and move RSI from its last block on to the next tile
+	column       func(p reg.Register, j int) []operand.Mem      // of products, where p moves on by a plane each time
+	shift        func(i, j int) uint64                          // of sums, after the division by 9
+}
+
+// everyPixel is F(4x4,3x3), in the order of rows.
+func (a lanes) everyPixel(split bool) winogradForm {
+	dst, x := reg.RBX, reg.RSI
+	f := winogradForm{split: split, side: 6, points: 6, transformed: a.transformed, restored: a.restored}
+	f.write = func(tile func(i, half int) []reg.VecPhysical) {
+		plane := a.multiples(tilesPlane, reg.R8, reg.R9, reg.R10)
+		a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11)
+		low, sum := reg.R12, reg.R13
+		further := func(by, from, to reg.Register) { // 36 planes
+			a.LEAQ(operand.Mem{Base: from, Index: by, Scale: 4}, to)
+			a.LEAQ(operand.Mem{Base: to, Index: by, Scale: 2}, to)
+		}
+		f.loop(a, func() {
+			if split {
+				further(reg.R11, dst, low)
+				further(reg.R11, low, sum)
+			}
+			for i := range 6 {
+				for j, v := range tile(i, 0) {
+					a.store(v, plane(dst, j))
+				}
+				if split {
+					for j, v := range tile(i, 1) {
+						a.store(v, plane(low, j))
+						a.VPADDW(plane(dst, j), v, v)
+						a.store(v, plane(sum, j))
+					}
+				}
+				a.ADDQ(reg.R11, dst)
+				if split {
+					a.ADDQ(reg.R11, low)
+					a.ADDQ(reg.R11, sum)
+				}
+			}
+			if split {
+				a.MOVQ(sum, dst)
+			}
+		})
+	}
+	f.first = func() {
+		a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11) // 6 planes
+		a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 2}, reg.R12)
+		a.LEAQ(operand.Mem{Base: reg.R11, Index: reg.R11, Scale: 4}, reg.R10)
+	}
+	f.column = func(p reg.Register, j int) []operand.Mem {
+		return []operand.Mem{{Base: p}, {Base: p, Index: reg.R11, Scale: 1}, {Base: p, Index: reg.R11, Scale: 2}, {Base: p, Index: reg.R12, Scale: 1}, {Base: p, Index: reg.R11, Scale: 4}, {Base: p, Index: reg.R10, Scale: 1}}
+	}
+	f.next = func() {
+		// The next tile is 36 planes on for each part: the blocks were one, and here are 30 and 5.
+		a.ADDQ(reg.R10, x)
+		a.LEAQ(operand.Mem{Base: x, Index: reg.R8, Scale: 4}, x)
+		a.ADDQ(reg.R8, x)
+		if split {
+			for range 2 {
+				a.ADDQ(reg.R10, x)
+				a.ADDQ(reg.R11, x)
+			}
+		}
+	}
+	// The products of the first row and column are 24 times too large, the others 12 times, in each direction.
+	f.shift = func(i, j int) uint64 { return uint64(6 - min(i, 1) - min(j, 1)) }
+	return f
+}
+
+// loop repeats a body for the tiles of RCX, with the strip of each in RDI.
+func (f winogradForm) loop(a lanes, body func()) {
+	strip, n, tile := reg.RDI, reg.RCX, reg.RSI
+	a.Label("tile")
+	a.MOVQ(at(tile, 0), strip)
+	a.ADDQ(field(tilesStrip), strip)
+	body()
+	a.ADDQ(operand.Imm(8), tile)
+	a.DECQ(n)
+	a.JNE(operand.LabelRef("tile"))
+}
+
+// transformed are the registers with B^T of registers 0 to 5, which are lost.
+func (a lanes) transformed() []reg.VecPhysical {
+	d0, d1, d2, d3, d4, d5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
+	p, q, r, s, t := a.v(6), a.v(7), a.v(8), a.v(9), a.v(10)
+	a.VPSLLW(operand.Imm(2), d2, p)
+	a.VPSUBW(p, d4, p) // d4 - 4 d2
+	a.VPSLLW(operand.Imm(2), d1, q)
+	a.VPSUBW(q, d3, q) // d3 - 4 d1
+	a.VPSUBW(d2, d4, r)
+	a.VPSUBW(d1, d3, s)
+	a.VPADDW(s, s, s) // 2 d3 - 2 d1
+	a.VPSUBW(d2, d0, d0)
+	a.VPSLLW(operand.Imm(2), d0, d0)
+	a.VPADDW(r, d0, d0) // 4 d0 - 5 d2 + d4
+	a.VPSUBW(d3, d5, d5)
+	a.VPADDW(s, s, t)
+	a.VPSUBW(t, d5, d5) // 4 d1 - 5 d3 + d5
+	a.VPADDW(q, p, d1)
+	a.VPSUBW(q, p, d2)
+	a.VPADDW(s, r, d3)
+	a.VPSUBW(s, r, d4)
+	return []reg.VecPhysical{d0, d1, d2, d3, d4, d5}
+}
+
+// restored are the registers with what A^T makes of registers 0 to 5, which are lost.
+func (a lanes) restored() [4]reg.VecPhysical {
+	m0, m1, m2, m3, m4, m5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
+	s, d, t, e := a.v(6), a.v(7), a.v(8), a.v(9)
+	a.VPADDD(m2, m1, s)
+	a.VPSUBD(m2, m1, d)
+	a.VPADDD(m4, m3, t)
+	a.VPSUBD(m4, m3, e)
+	a.VPADDD(t, s, m1)
+	a.VPADDD(t, m1, m2) // s + 2 t
+	a.VPADDD(s, m0, m0)
+	a.VPADDD(m1, m0, m0) // m0 + 2 s + t
+	a.VPADDD(e, d, m1)   // d + e
+	a.VPADDD(e, e, e)
+	a.VPADDD(m5, e, e)
+	a.VPADDD(e, e, e)
+	a.VPADDD(e, d, m3) // d + 4 e + 2 m5
+	return [4]reg.VecPhysical{m0, m1, m2, m3}
+}
