@@ -177,11 +177,11 @@ func (r *Winograd[X]) direct() int {
 	return r.oh * r.ow * 3 * ((3*r.c + step - 1) / step) * ((r.oc + lanes - 1) / lanes) / 2
 }
 
-// pays tells whether Winograd takes fewer cycles than given. The estimate is that of a core that takes
-// two multiplications of registers in each: on a Zen 3, a tile's elements took about 100 for each register of channels, and its products 70.
-// There, 3 channels to 16 were 0.76 times as fast, 16 to 16 and 64 to 64 three times. With a stride of 2, where stores were counted, 8 to 16
-// were 0.72 times as fast, 16 to 16 1.26 times, 16 to 32 1.4 and 32 to 64 1.57 times. With AVX-512, where a Conv takes four bytes to a lane, it is
-// the estimate alone: stores bound the transforms, one to a cycle, as they do there. Weights that are more than core come from memory at 6 bytes in a cycle or more:
+// pays tells whether Winograd takes fewer cycles than given. The estimate is that of a core that takes two multiplications of registers in
+// each: on a Zen 3, a tile's elements took about 100 for each register of channels, and its products 70. There, 3 channels to 16 were 0.76
+// times as fast, 16 to 16 and 64 to 64 three times. With a stride of 2, where stores were counted, 8 to 16 were 0.72 times as fast, 16 to 16
+// 1.26 times, 16 to 32 1.4 and 32 to 64 1.57 times. With AVX-512, where a Conv takes four bytes to a lane, it is the estimate alone: stores
+// bound the transforms, one to a cycle, as they do there. Weights that are more than core come from memory at 6 bytes in a cycle or more:
 // 1.8 MB of them for four tiles took 1.4 times as long as a Conv at worst, and 0.7 times as long when they were in a cache.
 func (r *Winograd[X]) pays(direct int) bool {
 	rows := (r.oh + winogradOut - 1) / winogradOut
