@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/cpu"
+
 	"quern/backends/interp"
 	"quern/backends/sim"
 	"quern/frontend/onnx"
@@ -238,6 +240,11 @@ func TestOnnxruntimeImages(t *testing.T) {
 			report("interpreter", y)
 			names, outs := runORT(t, dir, []*ir.Graph{g}, [][][]*tensor.T{images})
 			for i, what := range names {
+				if b.W == 8 && what == "qdq, optimizations all" && !cpu.X86.HasAVX512VNNI && !cpu.X86.HasAVXVNNI {
+					// Its kernels add two products of 8 bits in 16 bits, which saturates; session.x64quantprecision, which is to mend that, fails on ConvNet.
+					t.Logf("  onnxruntime %s: top-1 %.2f; inexact without VNNI, not compared", what, top1(outs[i], class))
+					continue
+				}
 				report("onnxruntime "+what, outs[i])
 			}
 		}
