@@ -57,8 +57,8 @@ func NewSplitBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) 
 		}
 	}
 	// The low sum is below 1<<30 + 1<<15, which carries less than word+2 into the high one.
-	most := word*(max(ah, -ah)+max(bh, -bh)) + max(b.plus>>splitPlaces, -(b.plus>>splitPlaces)) + word + 2
-	if b.lo > b.hi || most+max(b.add, -b.add) >= 1<<31 {
+	most := word*(abs(ah)+abs(bh)) + abs(b.plus>>splitPlaces) + word + 2
+	if b.lo > b.hi || most+abs(b.add) >= 1<<31 {
 		return nil
 	}
 	return b
