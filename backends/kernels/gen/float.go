@@ -35,6 +35,8 @@ func (a lanes) float(pixels, blocks int) {
 	off, end, w, k := reg.RBX, reg.RCX, reg.RDX, reg.R14
 	acc := func(p, b int) reg.VecPhysical { return a.v(p*blocks + b) }
 	spare := func(i int) reg.VecPhysical { return a.v(pixels*blocks + i) }
+	// On a Zen 4 a broadcast of its own takes a pipe from the arithmetic, one that is part of a multiplication does not, though each is read again.
+	embedded := a.zmm && pixels > 1
 
 	a.MOVQ(field(fltPix), off)
 	a.MOVQ(off, field(fltNextPix))
@@ -62,9 +64,16 @@ func (a lanes) float(pixels, blocks int) {
 			weights = func(b int) operand.Op { return spare(b) }
 		}
 		for p, from := range px {
-			a.VBROADCASTSS(operand.Mem{Base: from, Index: k, Scale: 1}, x)
+			element := operand.Mem{Base: from, Index: k, Scale: 1}
+			if !embedded {
+				a.VBROADCASTSS(element, x)
+			}
 			for b := range blocks {
-				a.VMULPS(weights(b), x, tmp)
+				if embedded {
+					a.VMULPS_BCST(element, weights(b), tmp)
+				} else {
+					a.VMULPS(weights(b), x, tmp)
+				}
 				a.VADDPS(tmp, acc(p, b), acc(p, b))
 			}
 		}
