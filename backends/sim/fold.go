@@ -47,13 +47,14 @@ func fold(d *hw.Dot, level kernels.Level, size int) (*hw.Dot, int) {
 }
 
 // foldTime counts the time of a folded convolution: two blocks of channels are faster together than one after the other, as they share
-// what is loaded.
+// what is loaded. With AVX-512, where eight pixels share each load of weights, that is little: on a Zen 4 a product takes 1.22 cycles in
+// one block and 1.19 in two.
 func foldTime(g *hw.Geometry, f int, level kernels.Level, size int) int {
-	lanes := 16
+	lanes, two := 16, 9
 	if level == kernels.AVX2 {
-		lanes = 8
+		lanes, two = 8, 8
 	}
 	blocks := (f*g.OC + lanes - 1) / lanes
 	steps := ((g.KW+(f-1)*g.SW)*g.C*size + 3) / 4 * g.KH
-	return g.OH * g.OW / f * steps * (blocks/2*8 + blocks%2*5)
+	return g.OH * g.OW / f * steps * (blocks/2*two + blocks%2*5)
 }
