@@ -62,6 +62,7 @@ type winogradKernels struct {
 	untiles  [2]kernel         // by stride
 	split    [2]kernel         // tiles and untiles of words as bytes
 	products [2][]productsForm // the second ones for weights far away
+	pace     winogradPace
 }
 
 func (k *columnKernels) pool(bytes int) *poolKernels {

@@ -115,7 +115,7 @@ var columns512 = columnKernels{
 		[2][]productsForm{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
-		}},
+		}, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{160, 150}, far: 16}},
 	quantize: quantizers, weave: kWeaveAVX2,
 	bytes: poolKernels{kMax8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512},
 }
@@ -128,8 +128,9 @@ var columns256 = columnKernels{
 	splitBlend: kSplitBlendAVX2,
 	float1:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2,
-	words:    poolKernels{kMax16AVX2, kDeep16AVX2},
-	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}}},
+	words: poolKernels{kMax16AVX2, kDeep16AVX2},
+	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
+		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
 	quantize: quantizers, weave: kWeaveAVX2,
 }
 

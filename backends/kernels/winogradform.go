@@ -12,9 +12,6 @@ type winogradForm struct {
 	at     func(i, j int) int // the plane of row i and column j of products
 	runs   []winogradRun      // in the order of planes
 	shift  int                // 9<<shift is the largest multiple of a sum
-
-	// The cycles that the transforms of a tile take for a register of channels, of elements and of products.
-	elements, products int
 }
 
 // winogradRun is points that are sums of as many terms each, from a plane on.
@@ -29,12 +26,11 @@ var winogradForms = [2]winogradForm{
 	{
 		stride: 1,
 		// The rows are scaled by 24, 12, 12, 24, 24 and 6.
-		g:        [][3]int64{{6, 0, 0}, {-2, -2, -2}, {-2, 2, -2}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}},
-		bt:       [][]int64{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}},
-		at:       func(i, j int) int { return 6*i + j },
-		runs:     []winogradRun{{0, 36, 1}},
-		shift:    6,
-		elements: 100, products: 70,
+		g:     [][3]int64{{6, 0, 0}, {-2, -2, -2}, {-2, 2, -2}, {1, 2, 4}, {1, -2, 4}, {0, 0, 6}},
+		bt:    [][]int64{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}},
+		at:    func(i, j int) int { return 6*i + j },
+		runs:  []winogradRun{{0, 36, 1}},
+		shift: 6,
 	},
 	{
 		stride: 2,
@@ -42,10 +38,9 @@ var winogradForms = [2]winogradForm{
 		g: [][3]int64{{3, 0, 0}, {-3, 0, -3}, {-1, 0, 1}, {0, 0, 6}, {1, 0, 2}, {0, 6, 0}, {0, 3, 0}, {0, 3, 0}, {0, 6, 0}},
 		bt: [][]int64{{2, 0, -1, 0, -2, 0, 1, 0, 0}, {0, 0, -2, 0, -1, 0, 1, 0, 0}, {0, 0, 2, 0, -3, 0, 1, 0, 0}, {0, 0, 2, 0, -1, 0, -2, 0, 1}, {0, 0, -1, 0, 0, 0, 1, 0, 0},
 			{0, 1, 0, 0, 0, -1, 0, 0, 0}, {0, 0, 0, 1, 0, 1, 0, 0, 0}, {0, 0, 0, -1, 0, 1, 0, 0, 0}, {0, 0, 0, -1, 0, 0, 0, 1, 0}},
-		at:       stridePlane,
-		runs:     []winogradRun{{0, 16, 4}, {64, 8, 2}, {80, 1, 1}},
-		shift:    2,
-		elements: 200, products: 50,
+		at:    stridePlane,
+		runs:  []winogradRun{{0, 16, 4}, {64, 8, 2}, {80, 1, 1}},
+		shift: 2,
 	},
 }
 
