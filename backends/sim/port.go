@@ -9,40 +9,23 @@ import (
 	"quern/ir/tensor"
 )
 
-// input brings reals of the model into a buffer: hw.Port.Quantize by native code.
-type input struct {
+// entry is the way of a model's input into its buffer.
+type entry struct {
 	b      *hw.Buffer
 	out    *layout
-	planes int     // of the model's tensor, whose elements are the pixels' channels; 1 where elements are in the buffer's order
-	order  []int32 // in other cases for each element of the buffer its place in the model's tensor
-	to8    *kernels.Quantizer[uint8]
-	to16   *kernels.Quantizer[int16]
+	planes int     // of what comes in, whose elements are the pixels' channels; 1 where elements are in the buffer's order
+	order  []int32 // in other cases for each element of the buffer its place in what comes in
 }
 
-// prepareInput is nil where Port.Quantize has to do the work.
-func (m *Machine) prepareInput(b *hw.Buffer) *input {
-	q := b.Port.Quant
-	l := &m.layouts[b.ID]
-	if m.level == kernels.Generic || !q.PerTensor() || q.Round != ir.HalfEven {
-		return nil
+// newEntry is for elements in an order; nil is the buffer's own.
+func (m *Machine) newEntry(b *hw.Buffer, order []int32) entry {
+	e := entry{b: b, out: &m.layouts[b.ID], order: order}
+	if order == nil {
+		e.planes = 1
+	} else if planar(order, e.out.c) {
+		e.planes = e.out.c
 	}
-	r := &input{b: b, out: l}
-	scale, zero := q.At(0)
-	switch l.kind {
-	case u8:
-		r.to8 = kernels.NewQuantizer[uint8](m.level, scale, zero, q.Min, q.Max, l.zero)
-	case i16:
-		r.to16 = kernels.NewQuantizer[int16](m.level, scale, zero, q.Min, q.Max, l.zero)
-	}
-	if r.to8 == nil && r.to16 == nil {
-		return nil
-	}
-	if r.order = places(b.Port); r.order == nil {
-		r.planes = 1
-	} else if planar(r.order, l.c) {
-		r.planes = l.c
-	}
-	return r
+	return e
 }
 
 // planar reports whether the channels of pixels in this order are planes of the tensor.
@@ -56,7 +39,62 @@ func planar(order []int32, c int) bool {
 	return true
 }
 
-// put quantizes x, the model's tensor; scratch has its size.
+// enter writes as many elements as the buffer has, in the order in which they come in, by the given function: to the buffer if they lie
+// there so, else to scratch, from where they are brought there. It returns what the function does.
+func enter[X uint8 | int16](e *entry, level kernels.Level, dst, scratch []X, write func(dst []X) bool) bool {
+	l, n := e.out, e.b.Len()
+	if e.planes == 1 && l.dense() {
+		return write(dst[l.at(0, 0):][:n])
+	}
+	scratch = scratch[:n]
+	ok := write(scratch)
+	rows, width := l.h, l.w
+	if l.dense() {
+		rows, width = 1, l.h*l.w
+	}
+	if e.planes > 0 {
+		kernels.Weave(level, dst[l.at(0, 0):], l.width*l.c, scratch, e.planes, rows, width*l.c/e.planes)
+		return ok
+	}
+	l.segments(0, l.h*l.w, func(at, i, m int) {
+		order := e.order[i*l.c : (i+m)*l.c]
+		d := dst[at:][:len(order)]
+		for j, o := range order {
+			d[j] = scratch[o]
+		}
+	})
+	return ok
+}
+
+// input brings reals of the model into a buffer: hw.Port.Quantize by native code.
+type input struct {
+	entry
+	to8  *kernels.Quantizer[uint8]
+	to16 *kernels.Quantizer[int16]
+}
+
+// prepareInput is nil where Port.Quantize has to do the work.
+func (m *Machine) prepareInput(b *hw.Buffer) *input {
+	q := b.Port.Quant
+	l := &m.layouts[b.ID]
+	if m.level == kernels.Generic || !q.PerTensor() || q.Round != ir.HalfEven {
+		return nil
+	}
+	r := &input{entry: m.newEntry(b, places(b.Port))}
+	scale, zero := q.At(0)
+	switch l.kind {
+	case u8:
+		r.to8 = kernels.NewQuantizer[uint8](m.level, scale, zero, q.Min, q.Max, l.zero)
+	case i16:
+		r.to16 = kernels.NewQuantizer[int16](m.level, scale, zero, q.Min, q.Max, l.zero)
+	}
+	if r.to8 == nil && r.to16 == nil {
+		return nil
+	}
+	return r
+}
+
+// put quantizes x, the model's tensor.
 func (r *input) put(s *State, x []float32) error {
 	p := r.b.Port
 	if n := tensor.Numel(p.Shape); len(x) != n {
@@ -64,9 +102,9 @@ func (r *input) put(s *State, x []float32) error {
 	}
 	ok := false
 	if c := &s.bufs[r.b.ID]; r.to8 != nil {
-		ok = store(r, r.to8, s.m.level, c.u8, s.scratch.u8[:len(x)], x)
+		ok = enter(&r.entry, s.m.level, c.u8, s.scratch.u8, func(dst []uint8) bool { return r.to8.Run(dst, x) })
 	} else {
-		ok = store(r, r.to16, s.m.level, c.i16, s.scratch.i16[:len(x)], x)
+		ok = enter(&r.entry, s.m.level, c.i16, s.scratch.i16, func(dst []int16) bool { return r.to16.Run(dst, x) })
 	}
 	if !ok {
 		for i, v := range x {
@@ -76,32 +114,6 @@ func (r *input) put(s *State, x []float32) error {
 		}
 	}
 	return nil
-}
-
-// store quantizes x to scratch and brings that to the buffer. It reports whether all elements are numbers.
-func store[X uint8 | int16](r *input, q *kernels.Quantizer[X], level kernels.Level, dst, scratch []X, x []float32) bool {
-	l := r.out
-	if r.planes == 1 && l.dense() {
-		at := l.at(0, 0)
-		return q.Run(dst[at:at+len(x)], x)
-	}
-	ok := q.Run(scratch, x)
-	rows, width := l.h, l.w
-	if l.dense() {
-		rows, width = 1, l.h*l.w
-	}
-	if r.planes > 0 {
-		kernels.Weave(level, dst[l.at(0, 0):], l.width*l.c, scratch, r.planes, rows, width*l.c/r.planes)
-		return ok
-	}
-	l.segments(0, l.h*l.w, func(at, i, m int) {
-		order := r.order[i*l.c : (i+m)*l.c]
-		d := dst[at:][:len(order)]
-		for j, o := range order {
-			d[j] = scratch[o]
-		}
-	})
-	return ok
 }
 
 // places are, for each element of a buffer in its order, where it lies in the model's tensor; nil: in the same order.

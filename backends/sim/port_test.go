@@ -16,24 +16,9 @@ func TestRunFloat(t *testing.T) {
 	for _, level := range kernels.Levels() {
 		for seed := range uint64(60) {
 			r := rand.New(rand.NewPCG(seed, 9))
-			p := &hw.Program{Name: "t"}
-			shape := []int{1 + r.IntN(6), 1 + r.IntN(6), 1 + r.IntN(6)}
 			bits := 2 + r.IntN(15)
-			lo := -r.Int64N(1 << bits)
-			x := p.NewBuffer("x", shape, hw.Interval{Lo: lo, Hi: lo + 1<<bits - 1})
-			x.Port = &hw.Port{Name: "x", Shape: []int{shape[2], shape[0], shape[1]}, Perm: []int{1, 2, 0},
-				Quant: &ir.Quant{Scale: []float64{0.25}, Zero: []int64{lo + 3}, Min: lo, Max: lo + 1<<bits - 1, Round: ir.Round(seed % 8)}}
-			if seed%3 == 0 {
-				x.Port.Shape, x.Port.Perm = []int{shape[1], shape[2], shape[0]}, []int{2, 0, 1}
-			}
-			k := &hw.Kernel{Name: "k", Kind: hw.KMap, In: []*hw.Buffer{x}, Prog: hw.NewProg(x.Range)}
-			k.Prog.OpI(hw.AddI, 0, hw.Scalar(5))
-			if err := k.Prog.Analyze(k.ProgIn()); err != nil {
-				t.Fatal(err)
-			}
-			k.Out = p.NewBuffer("y", shape, k.Prog.Out())
-			k.Out.Port = port(k.Out)
-			p.Kernels, p.Inputs, p.Outputs = []*hw.Kernel{k}, k.In, []*hw.Buffer{k.Out}
+			p := withInput(t, r, bits, ir.Round(seed%8))
+			x := p.Inputs[0]
 			m, err := newMachine(p, level)
 			if err != nil {
 				t.Fatal(err)
@@ -59,6 +44,94 @@ func TestRunFloat(t *testing.T) {
 			in[0][0] = float32(math.NaN())
 			if _, err := s.RunFloat(in); err == nil {
 				t.Fatalf("%v: NaN was taken", level)
+			}
+		}
+	}
+}
+
+// withInput is a program that adds 5 to an image of a random size, in one of three layouts.
+func withInput(t *testing.T, r *rand.Rand, bits int, round ir.Round) *hw.Program {
+	t.Helper()
+	p := &hw.Program{Name: "t"}
+	shape := []int{1 + r.IntN(6), 1 + r.IntN(6), 1 + r.IntN(6)}
+	lo := -r.Int64N(1 << bits)
+	x := p.NewBuffer("x", shape, hw.Interval{Lo: lo, Hi: lo + 1<<bits - 1})
+	x.Port = &hw.Port{Name: "x", Quant: &ir.Quant{Scale: []float64{0.25}, Zero: []int64{lo + 3}, Min: lo, Max: lo + 1<<bits - 1, Round: round}}
+	x.Port.Perm = [][]int{{1, 2, 0}, {2, 0, 1}, {0, 1, 2}}[r.IntN(3)]
+	x.Port.Shape = make([]int, 3)
+	for i, a := range x.Port.Perm {
+		x.Port.Shape[a] = shape[i]
+	}
+	k := &hw.Kernel{Name: "k", Kind: hw.KMap, In: []*hw.Buffer{x}, Prog: hw.NewProg(x.Range)}
+	k.Prog.OpI(hw.AddI, 0, hw.Scalar(5))
+	if err := k.Prog.Analyze(k.ProgIn()); err != nil {
+		t.Fatal(err)
+	}
+	k.Out = p.NewBuffer("y", shape, k.Prog.Out())
+	k.Out.Port = port(k.Out)
+	p.Kernels, p.Inputs, p.Outputs = []*hw.Kernel{k}, k.In, []*hw.Buffer{k.Out}
+	return p
+}
+
+// TestRunPixels compares bytes with the reals that they stand for.
+func TestRunPixels(t *testing.T) {
+	for _, level := range kernels.Levels() {
+		for seed := range uint64(200) {
+			r := rand.New(rand.NewPCG(seed, 10))
+			bits := 2 + r.IntN(15)
+			p := withInput(t, r, bits, ir.Round(seed%8))
+			m, err := newMachine(p, level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			port := p.Inputs[0].Port
+			interleaved := seed%2 == 0
+			planes := port.Shape[0]
+			if interleaved {
+				planes = port.Shape[2]
+			}
+			tables := make([][256]float32, []int{1, planes}[r.IntN(2)])
+			for c := range tables {
+				for i := range tables[c] {
+					tables[c][i] = float32(r.IntN(4<<bits)-2<<bits) / 8 // ties, and beyond both ends
+				}
+			}
+			px := m.NewPixels(tables, planes, interleaved)
+			if px == nil {
+				t.Fatalf("%v seed %d: refused", level, seed)
+			}
+			bytes := make([]uint8, p.Inputs[0].Len())
+			reals := make([]float32, len(bytes))
+			pixels := len(bytes) / planes
+			for i := range bytes {
+				bytes[i] = uint8(r.Uint32())
+				to := i
+				if interleaved {
+					to = i%pixels*planes + i/pixels
+				}
+				reals[to] = tables[i/pixels%len(tables)][bytes[i]]
+			}
+			a, b := m.NewState(), m.NewState()
+			want, err := a.RunFloat([][]float32{reals})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.RunPixels(px, bytes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got[0], want[0]) || !slices.Equal(b.Buffer(p.Inputs[0]), a.Buffer(p.Inputs[0])) {
+				t.Fatalf("%v seed %d: got %v, want %v", level, seed, got, want)
+			}
+			if n := testing.AllocsPerRun(3, func() { _, _ = b.RunPixels(px, bytes) }); n != 0 {
+				t.Errorf("%v seed %d: %v allocations for a run, want none", level, seed, n)
+			}
+			if _, err := b.RunPixels(px, bytes[1:]); err == nil {
+				t.Errorf("%v seed %d: a sample that is too short was taken", level, seed)
+			}
+			tables[0][9] = float32(math.NaN())
+			if m.NewPixels(tables, planes, interleaved) != nil {
+				t.Errorf("%v seed %d: NaN was taken", level, seed)
 			}
 		}
 	}

@@ -176,7 +176,8 @@ func (s *State) run() [][]int64 {
 	return s.out
 }
 
-// RunFloat is Run from and to the reals of the model's tensors (row major, without the batch axis), converted by the ports.
+// RunFloat is Run from and to the reals of the model's tensors (row major, without the batch axis), converted by the ports. The result
+// is the state's own memory, too.
 func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 	p := s.m.p
 	if len(in) != len(p.Inputs) {
@@ -194,11 +195,16 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 		}
 		s.write(b, s.in[i])
 	}
+	return s.results(), nil
+}
+
+// results runs the kernels and makes reals of the outputs.
+func (s *State) results() [][]float32 {
 	out := s.run()
-	for i, b := range p.Outputs {
+	for i, b := range s.m.p.Outputs {
 		dequantize(b.Port, s.m.outputs[i], s.outF[i], out[i])
 	}
-	return s.outF, nil
+	return s.outF
 }
 
 // Buffer is a copy of a buffer as the last Run left it.

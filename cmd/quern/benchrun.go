@@ -125,8 +125,9 @@ func (b *benchmark) samples(c *cli.Context) error {
 }
 
 func (b *benchmark) take(d *data.Dataset, pre data.Preprocess) {
-	for i := range d.Len() {
-		b.inputs = append(b.inputs, [][]float32{sample(d, pre, i)})
+	r := data.NewReader(d, pre)
+	for i := range r.Len() {
+		b.inputs = append(b.inputs, [][]float32{r.Sample(i)})
 	}
 	b.labels = d.Labels
 }
@@ -215,7 +216,7 @@ func (b *benchmark) measure(ctx context.Context) (*benchReport, error) {
 // classify is the index of the greatest number of the first output for each image.
 func (b *benchmark) classify(ctx context.Context) ([]int, error) {
 	r := make([]int, len(b.inputs))
-	return r, shareOut(ctx, len(r), b.runners, func(run runner, i int) error {
+	return r, shareOut(ctx, len(r), b.runners, func(int, int) {}, func(run runner, i int) error {
 		y, err := run(b.inputs[i])
 		if err == nil {
 			r[i] = greatest(y[0].F)

@@ -180,9 +180,10 @@ func vectorInputs(c *cli.Context, g *ir.Graph, p *hw.Program) ([][][]int64, erro
 
 func sampleInputs(p *hw.Program, d *data.Dataset, pre data.Preprocess) ([][][]int64, error) {
 	var r [][][]int64
-	for i := range d.Len() {
+	reals := data.NewReader(d, pre)
+	for i := range reals.Len() {
 		x := make([]int64, p.Inputs[0].Len())
-		if err := p.Inputs[0].Port.Quantize(x, sample(d, pre, i)); err != nil {
+		if err := p.Inputs[0].Port.Quantize(x, reals.Sample(i)); err != nil {
 			return nil, err
 		}
 		r = append(r, [][]int64{x})

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -92,7 +91,7 @@ func scores(g *ir.Graph) {
 }
 
 // evaluate runs a model with one output over a data set, images shared out over all cores.
-func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preprocess, progress func(done, of int)) (*accuracy, error) {
+func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preprocess, progress func(more, of int)) (*accuracy, error) {
 	if d.Labels == nil {
 		return nil, fmt.Errorf("%s has no labels: accuracy cannot be measured", d.Name)
 	}
@@ -102,15 +101,15 @@ func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preproces
 	probabilities := isSoftmax(b.outputs[0])
 	n := d.Len()
 	a := &accuracy{Backend: b.name, Images: n, classes: make([]int, n)}
-	losses := make([]float64, n)
-	var top5 atomic.Int64
+	losses, top5 := make([]float64, n), make([]bool, n)
 	start := time.Now()
-	runs := make([]runner, runtime.GOMAXPROCS(0))
-	for w := range runs {
-		runs[w] = b.new()
+	open := b.over(data.NewReader(d, p))
+	samplers := make([]sampler, runtime.GOMAXPROCS(0))
+	for w := range samplers {
+		samplers[w] = open()
 	}
-	err := shareOut(ctx, n, runs, func(run runner, i int) error {
-		out, err := run([][]float32{sample(d, p, i)})
+	err := shareOut(ctx, n, samplers, progress, func(run sampler, i int) error {
+		out, err := run(i)
 		if err != nil {
 			return fmt.Errorf("%s: sample %d: %w", d.Name, i, err)
 		}
@@ -124,44 +123,58 @@ func evaluate(ctx context.Context, b *backend, d *data.Dataset, p data.Preproces
 				above++
 			}
 		}
-		if above < 5 {
-			top5.Add(1)
-		}
+		top5[i] = above < 5
 		a.classes[i] = greatest(y)
 		losses[i] = crossEntropy(y, label, probabilities)
-		progress(i+1, n)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range losses {
+	hits := 0
+	for i, l := range losses {
 		a.Loss += l
+		if top5[i] {
+			hits++
+		}
 	}
 	a.Loss /= float64(n)
 	a.Top1 = percentSame(a.classes, d.Labels)
-	a.Top5 = 100 * float64(top5.Load()) / float64(n)
+	a.Top5 = 100 * float64(hits) / float64(n)
 	a.Rate = float64(n) / time.Since(start).Seconds()
 	return a, nil
 }
 
-// shareOut calls do for each of n samples: the runners take one after the other, side by side.
-func shareOut(ctx context.Context, n int, runs []runner, do func(run runner, i int) error) error {
-	var next atomic.Int64
+// shareOut calls do for each of n samples, side by side by as many workers as given. They take blocks of neighbouring samples, so that
+// they seldom meet, and ever smaller ones, so that none is left with much to do when the others are through.
+func shareOut[W any](ctx context.Context, n int, workers []W, progress func(more, of int), do func(w W, i int) error) error {
+	const most = 64 // samples between two signs of progress
+	var mu sync.Mutex
+	next := 0
+	take := func() (lo, hi int) {
+		mu.Lock()
+		defer mu.Unlock()
+		lo = next
+		next += min(n-next, max(1, min(most, (n-next)/(4*len(workers)))))
+		return lo, next
+	}
 	eg, ctx := errgroup.WithContext(ctx)
-	for _, run := range runs {
+	for _, w := range workers {
 		eg.Go(func() error {
 			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
+				lo, hi := take()
+				if lo == hi {
 					return nil
 				}
-				if err := ctx.Err(); err != nil {
-					return err
+				for i := lo; i < hi; i++ {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					if err := do(w, i); err != nil {
+						return err
+					}
 				}
-				if err := do(run, i); err != nil {
-					return err
-				}
+				progress(hi-lo, n)
 			}
 		})
 	}
@@ -214,7 +227,7 @@ func crossEntropy(y []float32, label int, probabilities bool) float64 {
 }
 
 // bar shows progress on a terminal; elsewhere it does nothing.
-func bar(w io.Writer, what string) func(done, of int) {
+func bar(w io.Writer, what string) func(more, of int) {
 	f, ok := w.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return func(int, int) {}
@@ -222,16 +235,16 @@ func bar(w io.Writer, what string) func(done, of int) {
 	return progress(w, what)
 }
 
-// progress writes a line that it overwrites, ten times a second at most, and clears when as many calls came as there are things to do:
-// calls come from many goroutines, so that done is not in order. An own one, as the usual package brings net/http and with it cgo.
-func progress(w io.Writer, what string) func(done, of int) {
+// progress writes a line that it overwrites, ten times a second at most, and clears when all things are done. Calls, which say how many
+// more are, come from many goroutines. An own one, as the usual package brings net/http and with it cgo.
+func progress(w io.Writer, what string) func(more, of int) {
 	var mu sync.Mutex
 	var last time.Time
 	start, count := time.Now(), 0
-	return func(_, of int) {
+	return func(more, of int) {
 		mu.Lock()
 		defer mu.Unlock()
-		count++
+		count += more
 		const width = 30
 		switch now := time.Now(); {
 		case count >= of:

@@ -70,6 +70,7 @@ func layerStats(ctx context.Context, float, quantized *ir.Graph, d *data.Dataset
 		}
 	}
 	all := make([]map[string]*watch, d.Len())
+	r := data.NewReader(d, p)
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range d.Len() {
@@ -77,7 +78,7 @@ func layerStats(ctx context.Context, float, quantized *ir.Graph, d *data.Dataset
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			in := []*tensor.T{tensor.Floats(shape, sample(d, p, i)...)}
+			in := []*tensor.T{tensor.Floats(shape, r.Sample(i)...)}
 			want := map[string]*tensor.T{}
 			if _, err := f.Run(in, func(v *ir.Value, t *tensor.T) { want[v.Name] = t }); err != nil {
 				return err

@@ -91,14 +91,18 @@ func prepared(path string, c *passes.Config) (*ir.Graph, error) {
 }
 
 // runner computes a model's outputs for one sample: one float slice for each input, in the model's layout without the batch axis.
-// A runner is used by one goroutine at a time.
+// A runner is used by one goroutine at a time, and what it returns is good until its next run.
 type runner func(in [][]float32) ([]*tensor.T, error)
+
+// sampler is a runner for sample i of a data set.
+type sampler func(i int) ([]*tensor.T, error)
 
 // backend makes runners.
 type backend struct {
 	name    string
 	outputs []*ir.Value
 	new     func() runner
+	bytes   func(b *data.Bytes) func() sampler // samplers that take bytes as they are stored; nil, as may be its result, if there are none
 	layers  []layer
 	timed   func(after func(layer int)) runner // a runner that says when it begins (-1) and when it is through with a layer
 }
@@ -141,6 +145,23 @@ func batchShape(v *ir.Value) ([]int, error) {
 		}
 	}
 	return s, nil
+}
+
+// over makes samplers for a data set.
+func (b *backend) over(r *data.Reader) func() sampler {
+	if x := r.Bytes(); x != nil && b.bytes != nil {
+		if s := b.bytes(x); s != nil {
+			return s
+		}
+	}
+	return func() sampler {
+		run, x := b.new(), make([]float32, r.Size())
+		in := [][]float32{x}
+		return func(i int) ([]*tensor.T, error) {
+			r.Read(x, i)
+			return run(in)
+		}
+	}
 }
 
 func interpBackend(g *ir.Graph) (*backend, error) {
@@ -223,9 +244,40 @@ func simBackend(g *ir.Graph) (*backend, error) {
 	}
 	order := outputOrder(g, low)
 	b := &backend{name: "sim", outputs: g.Outputs}
+	// results makes the model's outputs of the program's, in memory that the runs of one state share.
+	results := func() func(y [][]float32) ([]*tensor.T, error) {
+		out := make([]*tensor.T, len(shapes))
+		for i, s := range shapes {
+			out[i] = &tensor.T{Elem: tensor.F32, Shape: s}
+			if places[i] {
+				out[i] = tensor.New(tensor.I64, s...)
+			}
+		}
+		ordered := make([]*tensor.T, len(order))
+		for i, j := range order {
+			if j >= 0 { // else the tail computes it
+				ordered[i] = out[j]
+			}
+		}
+		return func(y [][]float32) ([]*tensor.T, error) {
+			for i, t := range out {
+				if !places[i] {
+					t.F = y[i]
+					continue
+				}
+				for j, f := range y[i] {
+					t.I[j] = int64(f)
+				}
+			}
+			if tail != nil {
+				return tail.Run(out, nil)
+			}
+			return ordered, nil
+		}
+	}
 	runs := func(s *sim.State) runner {
+		x, finish := make([][]float32, len(at)), results()
 		return func(in [][]float32) ([]*tensor.T, error) {
-			x := make([][]float32, len(at))
 			for i, j := range at {
 				x[i] = in[j]
 			}
@@ -233,26 +285,26 @@ func simBackend(g *ir.Graph) (*backend, error) {
 			if err != nil {
 				return nil, err
 			}
-			out := tensors(shapes, y)
-			for i, t := range out {
-				if places[i] {
-					out[i] = tensor.New(tensor.I64, t.Shape...)
-					for j, f := range t.F {
-						out[i].I[j] = int64(f)
-					}
-				}
-			}
-			if tail != nil {
-				return tail.Run(out, nil)
-			}
-			r := make([]*tensor.T, len(order))
-			for i, j := range order {
-				r[i] = out[j]
-			}
-			return r, nil
+			return finish(y)
 		}
 	}
 	b.new = func() runner { return runs(m.NewState()) }
+	b.bytes = func(x *data.Bytes) func() sampler {
+		px := m.NewPixels(x.Tables, x.Planes, x.Interleaved)
+		if px == nil {
+			return nil
+		}
+		return func() sampler {
+			s, finish := m.NewState(), results()
+			return func(i int) ([]*tensor.T, error) {
+				y, err := s.RunPixels(px, x.Sample(i))
+				if err != nil {
+					return nil, err
+				}
+				return finish(y)
+			}
+		}
+	}
 	number := map[*hw.Kernel]int{}
 	for i, k := range low.Prog.Kernels {
 		number[k] = i
@@ -378,15 +430,6 @@ func lowered(path string, g *ir.Graph, o lower.Options) (*lower.Lowered, error) 
 		return nil, fmt.Errorf("%s is a float model: run quern quantize first", path)
 	}
 	return lower.Lower(g, o)
-}
-
-// sample is the preprocessed sample i.
-func sample(d *data.Dataset, p data.Preprocess, i int) []float32 {
-	raw := make([]float32, tensor.Numel(d.Shape))
-	d.Sample(i, raw)
-	out := make([]float32, len(raw))
-	p.Apply(out, raw, d.Shape)
-	return out
 }
 
 // setMeta keeps the preprocessing in the model.

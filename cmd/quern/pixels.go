@@ -54,10 +54,10 @@ func pixels(c *cli.Context, g *ir.Graph) (*lower.Pixels, error) {
 // pixelInputs are the pixels of samples in the layout of the program's port.
 func pixelInputs(p *hw.Program, d *data.Dataset, pre data.Preprocess) ([][][]int64, error) {
 	port := p.Inputs[0].Port
-	raw := data.Preprocess{Scale: 1, Layout: pre.Layout}
+	raw := data.NewReader(d, data.Preprocess{Scale: 1, Layout: pre.Layout})
 	var r [][][]int64
-	for i := range d.Len() {
-		s := sample(d, raw, i)
+	for i := range raw.Len() {
+		s := raw.Sample(i)
 		for j, v := range s {
 			if float32(port.Quant.Quantize(float64(v), 0)) != v {
 				return nil, fmt.Errorf("%s: sample %d, element %d is %v, want a pixel of 0..255 for --raw-input", d.Name, i, j, v)

@@ -166,9 +166,10 @@ func samples(ctx context.Context, g *ir.Graph, d *data.Dataset, p data.Preproces
 	if err != nil {
 		return nil, err
 	}
+	r := data.NewReader(d, p)
 	return func(yield func([]*tensor.T, error) bool) {
-		for i := range d.Len() {
-			if !yield([]*tensor.T{tensor.Floats(shape, sample(d, p, i)...)}, ctx.Err()) {
+		for i := range r.Len() {
+			if !yield([]*tensor.T{tensor.Floats(shape, r.Sample(i)...)}, ctx.Err()) {
 				return
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"quern/backends/interp"
+	"quern/frontend/data"
 	"quern/ir"
 	"quern/ir/op"
 	"quern/ir/tensor"
@@ -168,8 +169,9 @@ func (n *network) observe(ctx context.Context, samples []int) error {
 	if err != nil {
 		return err
 	}
+	r := data.NewReader(n.base.samples, n.base.p)
 	for _, i := range samples {
-		n.in = append(n.in, []*tensor.T{tensor.Floats(shape, sample(n.base.samples, n.base.p, i)...)})
+		n.in = append(n.in, []*tensor.T{tensor.Floats(shape, r.Sample(i)...)})
 	}
 	n.isProbs = isSoftmax(n.base.float.Outputs[0])
 	n.want, err = n.outputs(ctx, n.base.float)
@@ -237,8 +239,8 @@ func logProbabilities(y []float32, probabilities bool) []float64 {
 
 // sensitivities fills the losses: each width of each layer and activation by itself. A narrower width is taken to lose no less than a
 // wider one: where it seems so, the samples say so by chance.
-func (n *network) sensitivities(ctx context.Context, progress func(done, of int)) error {
-	total, done := 0, 0
+func (n *network) sensitivities(ctx context.Context, progress func(more, of int)) error {
+	total := 0
 	for i := range n.Layers {
 		total += len(n.Layers[i].Widths)
 	}
@@ -257,8 +259,7 @@ func (n *network) sensitivities(ctx context.Context, progress func(done, of int)
 			if k+1 < len(r) {
 				r[k] = max(r[k], r[k+1])
 			}
-			done++
-			progress(done, total)
+			progress(1, total)
 		}
 		return r, nil
 	}

@@ -373,7 +373,7 @@ func (s *sweep) model(c *cli.Context, m *sweepModel, rows []*sweepRow, training 
 }
 
 // measure quantizes the model, unless the width is that of float, and runs it over the data.
-func (s *sweep) measure(ctx context.Context, base *calibrated, r *sweepRow, b quant.Bits, d *data.Dataset, progress func(done, of int)) (*accuracy, error) {
+func (s *sweep) measure(ctx context.Context, base *calibrated, r *sweepRow, b quant.Bits, d *data.Dataset, progress func(more, of int)) (*accuracy, error) {
 	g := base.float
 	if b.W > 0 {
 		q, err := s.recipe.quantize(ctx, base, b, nil, true)

@@ -101,7 +101,7 @@ func (p Preprocess) Apply(dst, raw []float32, shape []int) {
 	}
 	plane := n / chans
 	step, start := 1, plane // where value i of channel c goes: c*start + i*step
-	if len(shape) == 3 && p.layout() == "nhwc" {
+	if p.interleaves(shape) {
 		step, start = chans, 1
 	}
 	scale := float32(p.scale())
@@ -115,6 +115,10 @@ func (p Preprocess) Apply(dst, raw []float32, shape []int) {
 		}
 	}
 }
+
+// interleaves reports whether the channels of a pixel lie together in what Apply
+// makes of samples of a shape.
+func (p Preprocess) interleaves(shape []int) bool { return len(shape) == 3 && p.layout() == "nhwc" }
 
 // pick is the value of channel c: its own, the one for all, or the default.
 func pick(values []float64, c int, def float32) float32 {
