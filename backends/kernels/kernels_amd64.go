@@ -109,10 +109,12 @@ const (
 	kMaxFloatsAVX2
 	kTiles16AVX2
 	kUntilesAVX2
+	kTiles8AVX2
 	kSplitTilesAVX2
 	kSplitUntilesAVX2
 	kTilesStride16AVX2
 	kUntilesStrideAVX2
+	kTilesStride8AVX2
 	kProducts4x2AVX2
 	kFarProducts4x2AVX2
 	kLineAVX2
@@ -352,6 +354,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		tiles16AVX2(a)
 	case kUntilesAVX2:
 		untilesAVX2(a)
+	case kTiles8AVX2:
+		tiles8AVX2(a)
 	case kSplitTilesAVX2:
 		splitTilesAVX2(a)
 	case kSplitUntilesAVX2:
@@ -360,6 +364,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		tilesStride16AVX2(a)
 	case kUntilesStrideAVX2:
 		untilesStrideAVX2(a)
+	case kTilesStride8AVX2:
+		tilesStride8AVX2(a)
 	case kProducts4x2AVX2:
 		products4x2AVX2(a)
 	case kFarProducts4x2AVX2:
@@ -733,6 +739,9 @@ func tiles16AVX2(a unsafe.Pointer)
 func untilesAVX2(a unsafe.Pointer)
 
 //go:noescape
+func tiles8AVX2(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -743,6 +752,9 @@ func tilesStride16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func untilesStrideAVX2(a unsafe.Pointer)
+
+//go:noescape
+func tilesStride8AVX2(a unsafe.Pointer)
 
 //go:noescape
 func products4x2AVX2(a unsafe.Pointer)

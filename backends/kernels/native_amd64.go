@@ -111,7 +111,8 @@ var columns512 = columnKernels{
 	float1: kFloat8x1AVX512, float2: kFloat8x2AVX512, float4x2: kFloat4x2AVX512, float1x8: kFloat1x8AVX512,
 	winogradIn: kWinogradInputAVX512, winogradOut: kWinogradOutputAVX512, maxFloats: kMaxFloatsAVX512,
 	rows: [2]kernel{kRows8AVX512, kRows16AVX512},
-	winograd: winogradKernels{[2][2]kernel{{kTiles8AVX512, kTiles16AVX512}, {kTilesStride8AVX512, kTilesStride16AVX512}}, [2]kernel{kUntilesAVX512, kUntilesStrideAVX512}, [2]kernel{kSplitTilesAVX512, kSplitUntilesAVX512},
+	winograd: winogradKernels{[2][2]kernel{{kTiles8AVX512, kTiles16AVX512}, {kTilesStride8AVX512, kTilesStride16AVX512}},
+		[2][2]kernel{{kTiles8AVX2, kTiles16AVX2}, {kTilesStride8AVX2, kTilesStride16AVX2}}, [2]kernel{kUntilesAVX512, kUntilesStrideAVX512}, [2]kernel{kSplitTilesAVX512, kSplitUntilesAVX512},
 		[2][]productsForm{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
@@ -129,7 +130,7 @@ var columns256 = columnKernels{
 	float1:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2,
 	words: poolKernels{kMax16AVX2, kDeep16AVX2},
-	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
+	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2][2]kernel{}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
 		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
 	quantize: quantizers, weave: kWeaveAVX2,
 }

@@ -22,6 +22,7 @@ type Winograd[X uint8 | int16] struct {
 	c, oc     int     // channels
 	strip     int     // tiles in a row
 	group     int     // rows of tiles that are computed together
+	words     int     // of a register of elements
 	width     int     // channels of a tile's elements, in whole registers
 	columns   int     // of blocks of output channels
 	w         []int16 // [part][point][column][pair of terms][block][lane][2]
@@ -79,7 +80,7 @@ func newWinograd[X uint8 | int16](level Level, rows []int, ow, stride int, w []i
 	if r == nil || !always && !r.pays(r.direct()) || !r.fits(w, len(bias), lo, hi) {
 		return nil
 	}
-	r.in, r.back = r.k.winograd.tiles[stride-1][unsafe.Sizeof(X(0))-1], r.k.winograd.untiles[stride-1]
+	r.back = r.k.winograd.untiles[stride-1]
 	r.bias = make([]int32, r.Width())
 	for o, b := range bias {
 		r.bias[o] = int32(b)
@@ -88,20 +89,29 @@ func newWinograd[X uint8 | int16](level Level, rows []int, ow, stride int, w []i
 	return r
 }
 
-// tilesOf is a Winograd without kernels, weights and biases; nil where there are no kernels or fewer pixels than a tile has.
+// tilesOf is a Winograd without weights, biases and what transforms products back; nil where there are no kernels or fewer pixels than a tile
+// has.
 func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts int) *Winograd[X] {
 	size, oh := int(unsafe.Sizeof(X(0))), (len(rows)-3)/stride+1
 	k := columnsOf(level)
 	if k == nil || k.winograd.tiles[stride-1][size-1] == 0 || ow < winogradOut {
 		return nil
 	}
-	lanes := 4 * k.lanes // words
-	r := &Winograd[X]{winogradForm: &winogradForms[stride-1], k: k, parts: parts, ow: ow, oh: oh, c: c, oc: oc, strip: (ow + winogradOut - 1) / winogradOut, width: (c + lanes - 1) / lanes * lanes}
+	r := &Winograd[X]{winogradForm: &winogradForms[stride-1], k: k, parts: parts, ow: ow, oh: oh, c: c, oc: oc, strip: (ow + winogradOut - 1) / winogradOut}
+	r.in, r.words = k.winograd.tiles[stride-1][size-1], 4*k.lanes
+	half := k.winograd.half[stride-1][size-1]
+	switch {
+	case parts > 1:
+		r.in = k.winograd.split[0]
+	case half != 0 && (c-1)%r.words < r.words/2:
+		r.in, r.words = half, r.words/2
+	}
+	r.width = (c + r.words - 1) / r.words * r.words
 	for _, p := range rows {
 		r.rows = append(r.rows, p*size)
 	}
 	r.group = min((winogradTiles+r.strip-1)/r.strip, (oh+winogradOut-1)/winogradOut)
-	lanes /= 2 // of sums
+	lanes := 2 * k.lanes
 	blocks := (oc + lanes - 1) / lanes
 	work := func(f productsForm) int { return f.groups(r.group*r.strip) * f.tiles * f.columns(blocks) * f.blocks }
 	forms := k.winograd.products[parts/2]
@@ -122,7 +132,7 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 }
 
 // column is the bytes of a column of the strip of tilesArgs: a register for each row, or two where bytes are apart.
-func (r *Winograd[X]) column() int { return (1 + r.parts/2) * r.side() * 8 * r.k.lanes }
+func (r *Winograd[X]) column() int { return (1 + r.parts/2) * r.side() * 2 * r.words }
 
 // transform makes the weights of a part.
 func (r *Winograd[X]) transform(part int, w []int32) {
@@ -192,7 +202,7 @@ func (r *Winograd[X]) direct() int {
 // worst, and 0.7 times as long when they were in a cache.
 //
 // With AVX-512 it is of a Zen 4, within a tenth of what was measured for 3 to 256 channels and images of 8x8 to 32x32; 4.7 MB of weights for
-// four tiles did not wait. A Conv takes four bytes to a lane there, so 16 to 16 channels were as fast in tiles as without, 32 to 32 1.3
+// four tiles did not wait. A Conv takes four bytes to a lane there, so 16 to 16 channels were only 1.15 times as fast, 32 to 32 1.3
 // times, 128 to 128 1.7 times; with a stride of 2, 32 to 64 were 0.75 times as fast.
 func (r *Winograd[X]) pays(direct int) bool {
 	pace := &r.k.winograd.pace
@@ -260,7 +270,7 @@ func (r *Winograd[X]) sums(acc []int32, high int, tail []int32, x []X, first, n 
 			for j := range r.side() {
 				a.row[j] = r.rows[min(y*r.stride+j, len(r.rows)-1)]
 			}
-			a.dst, a.blocks = unsafe.Pointer(&ts[rows*r.strip*r.parts*r.planes()*r.width]), r.width/(4*r.k.lanes)
+			a.dst, a.blocks = unsafe.Pointer(&ts[rows*r.strip*r.parts*r.planes()*r.width]), r.width/r.words
 			r.in.call(unsafe.Pointer(&a))
 			y += winogradOut
 		}

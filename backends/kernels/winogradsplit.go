@@ -36,7 +36,7 @@ func newSplitWinograd(level Level, rows []int, ow int, w []int32, oc int, lo, hi
 			return splitWinograd{}, false
 		}
 	}
-	r.in, r.back = r.k.winograd.split[0], r.k.winograd.split[1]
+	r.back = r.k.winograd.split[1]
 	for i, w := range [][]int32{u, v, both} {
 		r.transform(i, w)
 	}

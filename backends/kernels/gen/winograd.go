@@ -12,8 +12,8 @@ func (a lanes) winograd() {
 	for _, f := range []winogradForm{a.everyPixel(false), a.everyPixel(true), a.everyOther()} {
 		a.tiles(2, f)
 		a.untiles(f)
-		if a.zmm && !f.split {
-			a.tiles(1, f)
+		if !f.split {
+			a.tiles(1, f) // with AVX-512, of registers half as wide, too
 		}
 	}
 	for _, far := range []bool{false, true} {
