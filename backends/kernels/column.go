@@ -46,6 +46,7 @@ type columnKernels struct {
 	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                       poolKernels     // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel
+	nearest                            [2]nearestKernels // by bytes of an element, less 1
 	splitBlend                         kernel
 	finish16                           kernel
 	rows, quantize                     [2]kernel // by bytes of an element, less 1
@@ -55,6 +56,9 @@ type columnKernels struct {
 
 // poolKernels are those over windows of one type of elements.
 type poolKernels struct{ max, deep kernel }
+
+// nearestKernels are those of gen/nearest.go for one type of elements.
+type nearestKernels struct{ row, pool kernel }
 
 // winogradKernels are those of gen/winograd.go.
 type winogradKernels struct {

@@ -101,7 +101,7 @@ func TestRequant32(t *testing.T) {
 				t.Errorf("%v: %d native programs with rounding %d, want more", l, got, round)
 			}
 		}
-		if l == AVX512 && done["bytes"] < 50 || done["32 places"] < 100 || done["ties"] < 100 || done["pools"] < 100 {
+		if l == AVX512 && done["bytes"] < 50 || done["nearest"] < 100 || done["32 places"] < 100 || done["ties"] < 100 || done["pools"] < 100 {
 			t.Errorf("%v: native programs: %v", l, done)
 		}
 	}
@@ -109,7 +109,10 @@ func TestRequant32(t *testing.T) {
 
 func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi int64, done map[string]int) {
 	t.Helper()
-	c, n := 1+r.IntN(70), 1+r.IntN(9)
+	c := 1 + r.IntN(150)
+	if r.IntN(2) == 0 {
+		c = (c + 15) / 16 * 16
+	}
 	per := func(f func() int64) []int64 {
 		v := make([]int64, 1)
 		if r.IntN(2) == 0 {
@@ -137,77 +140,77 @@ func testRequant[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint
 		from[i], to[i] = -r.Int64N(most+1), r.Int64N(most+1)
 		to[i] = min(to[i], 1<<31-1)
 	}
-	f := NewRequant32[Y](l, q, c, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, zero)
-	if f == nil {
-		return
+	low, high := func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }
+	fs := []*Requant32[Y]{NewRequant32[Y](l, q, c, low, high, zero)}
+	if fs[0] != nil && fs[0].nearest != nil {
+		done["nearest"]++
+		fs = append(fs, newRequant32[Y](l, q, c, low, high, zero))
 	}
-	done[fmt.Sprint(round)]++
-	if f.general == 0 {
-		done["32 places"]++
-	}
-	if even, _ := requantKernels(l, int(unsafe.Sizeof(Y(0))), true); f.kernel == even {
-		done["ties"]++
-	}
-	if f.Pools() {
-		done["pools"]++
-	}
-	if lo == 0 {
-		done["bytes"]++
-	}
-	width, stride := (c+15)/16*16+16*r.IntN(2), c+r.IntN(5)
-	acc, sums := make([]int32, n*width), make([]int64, n*c)
-	for p := range n {
-		for i := range c {
-			sums[p*c+i] = extreme(r, from[i], to[i])
-			acc[p*width+i] = int32(sums[p*c+i])
+	for _, f := range fs {
+		if f == nil {
+			continue
 		}
+		done[fmt.Sprint(round)]++
+		if f.general == 0 && f.nearest == nil {
+			done["32 places"]++
+		}
+		if even, _ := requantKernels(l, int(unsafe.Sizeof(Y(0))), true); f.kernel == even {
+			done["ties"]++
+		}
+		if f.Pools() {
+			done["pools"]++
+		}
+		if lo == 0 {
+			done["bytes"]++
+		}
+		testRows(t, fmt.Sprintf("%v seed %d: rounding %d, %d channels", l, seed, round, c), r, q, f, from, to, zero)
 	}
+}
+
+// testRows compares rows of pixels, and those of a pooling, with elements that q says.
+func testRows[Y uint8 | int16](t *testing.T, name string, r *rand.Rand, q *Requant, f *Requant32[Y], from, to []int64, zero int64) {
+	t.Helper()
+	c := len(from)
+	p := Pixels{N: 1 + r.IntN(9), Rows: 1 + r.IntN(3), Acc: (c+15)/16*16 + 16*r.IntN(2), Dst: c + r.IntN(3)}
+	p.AccRow, p.DstRow = (p.N+r.IntN(2))*p.Acc, p.N*p.Dst+r.IntN(3)
 	const guard = 77
-	dst := make([]Y, n*stride)
-	for i := range dst {
-		dst[i] = guard
-	}
-	q.Row(sums)
-	f.Row(dst, stride, acc, width, n)
-	for p := range n {
-		for i := range stride {
-			got, want := int64(dst[p*stride+i]), int64(guard)
-			if i < c {
-				got, want = got+zero, sums[p*c+i]
+	try := func(run func(dst []Y, acc []int32, p Pixels), window ...int) {
+		acc := make([]int32, p.Rows*p.AccRow+2*p.Right+2*p.Below+PoolSlack)
+		for i := range acc {
+			channel := i % p.AccRow % p.Acc % c
+			acc[i] = int32(extreme(r, from[channel], to[channel]))
+		}
+		dst := make([]Y, p.Rows*p.DstRow)
+		for i := range dst {
+			dst[i] = guard
+		}
+		run(dst, acc, p)
+		for i := range dst {
+			got, want := int64(dst[i]), int64(guard)
+			row, pixel, channel := i/p.DstRow, i%p.DstRow/p.Dst, i%p.DstRow%p.Dst
+			if pixel < p.N && channel < c {
+				v := acc[row*p.AccRow+pixel*p.Acc+channel:]
+				largest := v[0]
+				for _, w := range window {
+					largest = max(largest, v[w])
+				}
+				sums := make([]int64, c)
+				sums[channel] = int64(largest)
+				q.Row(sums)
+				got, want = got+zero, sums[channel]
 			}
 			if got != want {
-				t.Fatalf("%v seed %d: rounding %d, %d channels, pixel %d, element %d: got %d, want %d", l, seed, round, c, p, i, got, want)
+				t.Fatalf("%s, %+v, window %v: row %d, pixel %d, element %d: got %d, want %d", name, p, window, row, pixel, channel, got, want)
 			}
 		}
 	}
-	if n < 4 || !f.Pools() {
+	try(f.Row)
+	if !f.Pools() {
 		return
 	}
-	// Neighbours, and rows of two pixels of which the windows overlap.
-	right, below, n := width, 2*width, n-3
-	if 2*c <= width {
-		right = c // folded
+	p.Right, p.Below = p.Acc, 2*p.Acc
+	if 2*c <= p.Acc {
+		p.Right = c // folded
 	}
-	for i := range acc {
-		acc[i] = int32(extreme(r, from[i%width%c], to[i%width%c]))
-	}
-	for i := range dst {
-		dst[i] = guard
-	}
-	f.Pool(dst, stride, append(acc, make([]int32, PoolSlack)...), width, right, below, n)
-	for p := range n {
-		for i := range stride {
-			got, want := int64(dst[p*stride+i]), int64(guard)
-			if i < c {
-				at := p*width + i
-				v := make([]int64, c)
-				v[i] = int64(max(acc[at], acc[at+right], acc[at+below], acc[at+right+below]))
-				q.Row(v)
-				got, want = got+zero, v[i]
-			}
-			if got != want {
-				t.Fatalf("%v seed %d: rounding %d, %d channels, pooled pixel %d, element %d: got %d, want %d", l, seed, round, c, p, i, got, want)
-			}
-		}
-	}
+	try(f.Pool, p.Right, p.Below, p.Right+p.Below)
 }

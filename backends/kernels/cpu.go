@@ -8,7 +8,7 @@ import (
 // Level is an instruction set that native kernels are written for. All levels compute the same integers.
 type Level uint8
 
-// The levels: portable Go; AVX2; AVX-512 with F, BW, DQ, VL and VNNI.
+// The levels: portable Go; AVX2 with FMA; AVX-512 with F, BW, DQ, VL and VNNI.
 const (
 	Generic Level = iota
 	AVX2

@@ -37,9 +37,13 @@ const (
 	kRequantEvenPoolI16AVX512
 	kRequantEvenPoolI16AVX2
 	kScale8AVX512
+	kNearest8AVX512
+	kNearestPool8AVX512
 	kMax8AVX512
 	kDeep8AVX512
 	kScale16AVX512
+	kNearest16AVX512
+	kNearestPool16AVX512
 	kMax16AVX512
 	kDeep16AVX512
 	kGridAVX512
@@ -95,6 +99,8 @@ const (
 	kWidenAVX512
 	kFinish16AVX512
 	kScale16AVX2
+	kNearest16AVX2
+	kNearestPool16AVX2
 	kMax16AVX2
 	kDeep16AVX2
 	kGridAVX2
@@ -210,12 +216,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantEvenPoolI16AVX2(a)
 	case kScale8AVX512:
 		scale8AVX512(a)
+	case kNearest8AVX512:
+		nearest8AVX512(a)
+	case kNearestPool8AVX512:
+		nearestPool8AVX512(a)
 	case kMax8AVX512:
 		max8AVX512(a)
 	case kDeep8AVX512:
 		deep8AVX512(a)
 	case kScale16AVX512:
 		scale16AVX512(a)
+	case kNearest16AVX512:
+		nearest16AVX512(a)
+	case kNearestPool16AVX512:
+		nearestPool16AVX512(a)
 	case kMax16AVX512:
 		max16AVX512(a)
 	case kDeep16AVX512:
@@ -326,6 +340,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		finish16AVX512(a)
 	case kScale16AVX2:
 		scale16AVX2(a)
+	case kNearest16AVX2:
+		nearest16AVX2(a)
+	case kNearestPool16AVX2:
+		nearestPool16AVX2(a)
 	case kMax16AVX2:
 		max16AVX2(a)
 	case kDeep16AVX2:
@@ -523,6 +541,12 @@ func requantEvenPoolI16AVX2(a unsafe.Pointer)
 func scale8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func nearest8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func nearestPool8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func max8AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -530,6 +554,12 @@ func deep8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func scale16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func nearest16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func nearestPool16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func max16AVX512(a unsafe.Pointer)
@@ -695,6 +725,12 @@ func finish16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func scale16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func nearest16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func nearestPool16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func max16AVX2(a unsafe.Pointer)

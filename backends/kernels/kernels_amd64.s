@@ -1484,24 +1484,24 @@ tailPixel:
 	VPACKSSDW    X1, X0, X0
 	MOVQ         DI, BX
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (BX)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, BX
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (BX)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, BX
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (BX)
 
-words0:
+tailWords0:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
 	DECQ DX
@@ -1831,24 +1831,24 @@ tailPixel:
 	VPACKSSDW    X1, X0, X0
 	MOVQ         DI, BX
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (BX)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, BX
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (BX)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, BX
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (BX)
 
-words0:
+tailWords0:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
 	DECQ DX
@@ -2151,24 +2151,24 @@ tailPixel:
 	VPACKSSDW    X1, X0, X0
 	MOVQ         DI, BX
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (BX)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, BX
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (BX)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, BX
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (BX)
 
-words0:
+tailWords0:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
 	DECQ DX
@@ -2516,24 +2516,24 @@ tailPixel:
 	VPACKSSDW    X1, X0, X0
 	MOVQ         DI, BX
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (BX)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, BX
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (BX)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, BX
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (BX)
 
-words0:
+tailWords0:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
 	DECQ DX
@@ -2632,6 +2632,224 @@ tailPixel:
 done:
 	VZEROUPPER
 	RET
+
+// func nearest8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·nearest8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Z8
+	VPBROADCASTD 160(AX), Z9
+	VPBROADCASTB 168(AX), Z10
+	VPBROADCASTB 176(AX), Z11
+	MOVQ         $0x0d0905010c080400, BX
+	VMOVQ        BX, X12
+	MOVQ         $0x0f0b07030e0a0602, BX
+	VPINSRQ      $0x01, BX, X12, X12
+	VPMOVZXBD    X12, Z12
+	MOVQ         8(AX), BX
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VMOVDQU32    128(BX), Z6
+	VMOVDQU32    192(BX), Z7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	KMOVW        120(AX), K1
+	KMOVW        128(AX), K2
+	KMOVW        136(AX), K3
+	KMOVW        144(AX), K4
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VCVTDQ2PS   (SI), Z0
+	ADDQ        40(AX), SI
+	VCVTDQ2PS   (R11), Z1
+	ADDQ        40(AX), R11
+	VCVTDQ2PS   (R12), Z2
+	ADDQ        40(AX), R12
+	VCVTDQ2PS   (R13), Z3
+	ADDQ        40(AX), R13
+	VFMADD213PS Z8, Z4, Z0
+	VPADDD      Z9, Z0, Z0
+	VFMADD213PS Z8, Z5, Z1
+	VPADDD      Z9, Z1, Z1
+	VFMADD213PS Z8, Z6, Z2
+	VPADDD      Z9, Z2, Z2
+	VFMADD213PS Z8, Z7, Z3
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z10, Z0, Z0
+	VPMINUB     Z11, Z0, Z0
+	VPERMD      Z0, Z12, Z0
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU32   Z0, (DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ          DI, BX
+	VEXTRACTI32X4 $0x00, Z0, X1
+	VMOVDQU8      X1, K1, (BX)
+	MOVQ          DI, BX
+	ADDQ          96(AX), BX
+	VEXTRACTI32X4 $0x01, Z0, X1
+	VMOVDQU8      X1, K2, (BX)
+	MOVQ          DI, BX
+	ADDQ          104(AX), BX
+	VEXTRACTI32X4 $0x02, Z0, X1
+	VMOVDQU8      X1, K3, (BX)
+	MOVQ          DI, BX
+	ADDQ          112(AX), BX
+	VEXTRACTI32X4 $0x03, Z0, X1
+	VMOVDQU8      X1, K4, (BX)
+	JMP           stored
+
+// func nearestPool8AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·nearestPool8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Z8
+	VPBROADCASTD 160(AX), Z9
+	VPBROADCASTB 168(AX), Z10
+	VPBROADCASTB 176(AX), Z11
+	MOVQ         $0x0d0905010c080400, BX
+	VMOVQ        BX, X12
+	MOVQ         $0x0f0b07030e0a0602, BX
+	VPINSRQ      $0x01, BX, X12, X12
+	VPMOVZXBD    X12, Z12
+	MOVQ         8(AX), BX
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VMOVDQU32    128(BX), Z6
+	VMOVDQU32    192(BX), Z7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	KMOVW        120(AX), K1
+	KMOVW        128(AX), K2
+	KMOVW        136(AX), K3
+	KMOVW        144(AX), K4
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VMOVDQU32   (SI), Z0
+	VPMAXSD     (SI)(R8*1), Z0, Z0
+	VPMAXSD     (SI)(R9*1), Z0, Z0
+	VPMAXSD     (SI)(R10*1), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	ADDQ        40(AX), SI
+	VMOVDQU32   (R11), Z1
+	VPMAXSD     (R11)(R8*1), Z1, Z1
+	VPMAXSD     (R11)(R9*1), Z1, Z1
+	VPMAXSD     (R11)(R10*1), Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	ADDQ        40(AX), R11
+	VMOVDQU32   (R12), Z2
+	VPMAXSD     (R12)(R8*1), Z2, Z2
+	VPMAXSD     (R12)(R9*1), Z2, Z2
+	VPMAXSD     (R12)(R10*1), Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	ADDQ        40(AX), R12
+	VMOVDQU32   (R13), Z3
+	VPMAXSD     (R13)(R8*1), Z3, Z3
+	VPMAXSD     (R13)(R9*1), Z3, Z3
+	VPMAXSD     (R13)(R10*1), Z3, Z3
+	VCVTDQ2PS   Z3, Z3
+	ADDQ        40(AX), R13
+	VFMADD213PS Z8, Z4, Z0
+	VPADDD      Z9, Z0, Z0
+	VFMADD213PS Z8, Z5, Z1
+	VPADDD      Z9, Z1, Z1
+	VFMADD213PS Z8, Z6, Z2
+	VPADDD      Z9, Z2, Z2
+	VFMADD213PS Z8, Z7, Z3
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPACKUSWB   Z2, Z0, Z0
+	VPMAXUB     Z10, Z0, Z0
+	VPMINUB     Z11, Z0, Z0
+	VPERMD      Z0, Z12, Z0
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU32   Z0, (DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ          DI, BX
+	VEXTRACTI32X4 $0x00, Z0, X1
+	VMOVDQU8      X1, K1, (BX)
+	MOVQ          DI, BX
+	ADDQ          96(AX), BX
+	VEXTRACTI32X4 $0x01, Z0, X1
+	VMOVDQU8      X1, K2, (BX)
+	MOVQ          DI, BX
+	ADDQ          104(AX), BX
+	VEXTRACTI32X4 $0x02, Z0, X1
+	VMOVDQU8      X1, K3, (BX)
+	MOVQ          DI, BX
+	ADDQ          112(AX), BX
+	VEXTRACTI32X4 $0x03, Z0, X1
+	VMOVDQU8      X1, K4, (BX)
+	JMP           stored
 
 // func max8AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
@@ -2844,6 +3062,226 @@ tailPixel:
 done:
 	VZEROUPPER
 	RET
+
+// func nearest16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·nearest16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Z8
+	VPBROADCASTD 160(AX), Z9
+	VPBROADCASTW 168(AX), Z10
+	VPBROADCASTW 176(AX), Z11
+	MOVQ         $0x0705030106040200, BX
+	VMOVQ        BX, X12
+	VPMOVZXBQ    X12, Z12
+	MOVQ         8(AX), BX
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VMOVDQU32    128(BX), Z6
+	VMOVDQU32    192(BX), Z7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	KMOVW        120(AX), K1
+	KMOVW        128(AX), K2
+	KMOVW        136(AX), K3
+	KMOVW        144(AX), K4
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VCVTDQ2PS   (SI), Z0
+	ADDQ        40(AX), SI
+	VCVTDQ2PS   (R11), Z1
+	ADDQ        40(AX), R11
+	VCVTDQ2PS   (R12), Z2
+	ADDQ        40(AX), R12
+	VCVTDQ2PS   (R13), Z3
+	ADDQ        40(AX), R13
+	VFMADD213PS Z8, Z4, Z0
+	VPADDD      Z9, Z0, Z0
+	VFMADD213PS Z8, Z5, Z1
+	VPADDD      Z9, Z1, Z1
+	VFMADD213PS Z8, Z6, Z2
+	VPADDD      Z9, Z2, Z2
+	VFMADD213PS Z8, Z7, Z3
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMAXSW     Z10, Z0, Z0
+	VPMINSW     Z11, Z0, Z0
+	VPERMQ      Z0, Z12, Z0
+	VPMAXSW     Z10, Z2, Z2
+	VPMINSW     Z11, Z2, Z2
+	VPERMQ      Z2, Z12, Z2
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU32   Z0, (DI)
+	VMOVDQU32   Z2, 64(DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ          DI, BX
+	VEXTRACTI64X4 $0x00, Z0, Y1
+	VMOVDQU16     Y1, K1, (BX)
+	MOVQ          DI, BX
+	ADDQ          96(AX), BX
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VMOVDQU16     Y1, K2, (BX)
+	MOVQ          DI, BX
+	ADDQ          104(AX), BX
+	VEXTRACTI64X4 $0x00, Z2, Y1
+	VMOVDQU16     Y1, K3, (BX)
+	MOVQ          DI, BX
+	ADDQ          112(AX), BX
+	VEXTRACTI64X4 $0x01, Z2, Y1
+	VMOVDQU16     Y1, K4, (BX)
+	JMP           stored
+
+// func nearestPool16AVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·nearestPool16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Z8
+	VPBROADCASTD 160(AX), Z9
+	VPBROADCASTW 168(AX), Z10
+	VPBROADCASTW 176(AX), Z11
+	MOVQ         $0x0705030106040200, BX
+	VMOVQ        BX, X12
+	VPMOVZXBQ    X12, Z12
+	MOVQ         8(AX), BX
+	VMOVDQU32    (BX), Z4
+	VMOVDQU32    64(BX), Z5
+	VMOVDQU32    128(BX), Z6
+	VMOVDQU32    192(BX), Z7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	KMOVW        120(AX), K1
+	KMOVW        128(AX), K2
+	KMOVW        136(AX), K3
+	KMOVW        144(AX), K4
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VMOVDQU32   (SI), Z0
+	VPMAXSD     (SI)(R8*1), Z0, Z0
+	VPMAXSD     (SI)(R9*1), Z0, Z0
+	VPMAXSD     (SI)(R10*1), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	ADDQ        40(AX), SI
+	VMOVDQU32   (R11), Z1
+	VPMAXSD     (R11)(R8*1), Z1, Z1
+	VPMAXSD     (R11)(R9*1), Z1, Z1
+	VPMAXSD     (R11)(R10*1), Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	ADDQ        40(AX), R11
+	VMOVDQU32   (R12), Z2
+	VPMAXSD     (R12)(R8*1), Z2, Z2
+	VPMAXSD     (R12)(R9*1), Z2, Z2
+	VPMAXSD     (R12)(R10*1), Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	ADDQ        40(AX), R12
+	VMOVDQU32   (R13), Z3
+	VPMAXSD     (R13)(R8*1), Z3, Z3
+	VPMAXSD     (R13)(R9*1), Z3, Z3
+	VPMAXSD     (R13)(R10*1), Z3, Z3
+	VCVTDQ2PS   Z3, Z3
+	ADDQ        40(AX), R13
+	VFMADD213PS Z8, Z4, Z0
+	VPADDD      Z9, Z0, Z0
+	VFMADD213PS Z8, Z5, Z1
+	VPADDD      Z9, Z1, Z1
+	VFMADD213PS Z8, Z6, Z2
+	VPADDD      Z9, Z2, Z2
+	VFMADD213PS Z8, Z7, Z3
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	VPMAXSW     Z10, Z0, Z0
+	VPMINSW     Z11, Z0, Z0
+	VPERMQ      Z0, Z12, Z0
+	VPMAXSW     Z10, Z2, Z2
+	VPMINSW     Z11, Z2, Z2
+	VPERMQ      Z2, Z12, Z2
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU32   Z0, (DI)
+	VMOVDQU32   Z2, 64(DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ          DI, BX
+	VEXTRACTI64X4 $0x00, Z0, Y1
+	VMOVDQU16     Y1, K1, (BX)
+	MOVQ          DI, BX
+	ADDQ          96(AX), BX
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VMOVDQU16     Y1, K2, (BX)
+	MOVQ          DI, BX
+	ADDQ          104(AX), BX
+	VEXTRACTI64X4 $0x00, Z2, Y1
+	VMOVDQU16     Y1, K3, (BX)
+	MOVQ          DI, BX
+	ADDQ          112(AX), BX
+	VEXTRACTI64X4 $0x01, Z2, Y1
+	VMOVDQU16     Y1, K4, (BX)
+	JMP           stored
 
 // func max16AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
@@ -11965,24 +12403,24 @@ tailPixel:
 	VPACKSSDW    X0, X0, X0
 	MOVQ         DI, BX
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (BX)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, BX
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (BX)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, BX
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (BX)
 
-words0:
+tailWords0:
 	ADDQ 32(AX), SI
 	ADDQ 40(AX), DI
 	DECQ DX
@@ -11991,6 +12429,404 @@ words0:
 done:
 	VZEROUPPER
 	RET
+
+// func nearest16AVX2(a *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·nearest16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Y8
+	VPBROADCASTD 160(AX), Y9
+	VPBROADCASTW 168(AX), Y10
+	VPBROADCASTW 176(AX), Y11
+	MOVQ         8(AX), BX
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VMOVDQU      64(BX), Y6
+	VMOVDQU      96(BX), Y7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VCVTDQ2PS   (SI), Y0
+	ADDQ        40(AX), SI
+	VCVTDQ2PS   (R11), Y1
+	ADDQ        40(AX), R11
+	VCVTDQ2PS   (R12), Y2
+	ADDQ        40(AX), R12
+	VCVTDQ2PS   (R13), Y3
+	ADDQ        40(AX), R13
+	VFMADD213PS Y8, Y4, Y0
+	VPADDD      Y9, Y0, Y0
+	VFMADD213PS Y8, Y5, Y1
+	VPADDD      Y9, Y1, Y1
+	VFMADD213PS Y8, Y6, Y2
+	VPADDD      Y9, Y2, Y2
+	VFMADD213PS Y8, Y7, Y3
+	VPADDD      Y9, Y3, Y3
+	VPACKSSDW   Y1, Y0, Y0
+	VPACKSSDW   Y3, Y2, Y2
+	VPMAXSW     Y10, Y0, Y0
+	VPMINSW     Y11, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VPMAXSW     Y10, Y2, Y2
+	VPMINSW     Y11, Y2, Y2
+	VPERMQ      $0xd8, Y2, Y2
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU     Y0, (DI)
+	VMOVDQU     Y2, 32(DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ         DI, BX
+	VEXTRACTI128 $0x00, Y0, X1
+	MOVQ         120(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part0
+	VMOVDQU      X1, (BX)
+
+part0:
+	TESTL   $0x00000004, CX
+	JEQ     part0Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part0Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part0Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part0Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part0Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part0Words0:
+	MOVQ         DI, BX
+	ADDQ         96(AX), BX
+	VEXTRACTI128 $0x01, Y0, X1
+	MOVQ         128(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part1
+	VMOVDQU      X1, (BX)
+
+part1:
+	TESTL   $0x00000004, CX
+	JEQ     part1Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part1Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part1Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part1Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part1Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part1Words0:
+	MOVQ         DI, BX
+	ADDQ         104(AX), BX
+	VEXTRACTI128 $0x00, Y2, X1
+	MOVQ         136(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part2
+	VMOVDQU      X1, (BX)
+
+part2:
+	TESTL   $0x00000004, CX
+	JEQ     part2Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part2Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part2Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part2Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part2Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part2Words0:
+	MOVQ         DI, BX
+	ADDQ         112(AX), BX
+	VEXTRACTI128 $0x01, Y2, X1
+	MOVQ         144(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part3
+	VMOVDQU      X1, (BX)
+
+part3:
+	TESTL   $0x00000004, CX
+	JEQ     part3Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part3Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part3Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part3Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part3Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part3Words0:
+	JMP stored
+
+// func nearestPool16AVX2(a *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·nearestPool16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Y8
+	VPBROADCASTD 160(AX), Y9
+	VPBROADCASTW 168(AX), Y10
+	VPBROADCASTW 176(AX), Y11
+	MOVQ         8(AX), BX
+	VMOVDQU      (BX), Y4
+	VMOVDQU      32(BX), Y5
+	VMOVDQU      64(BX), Y6
+	VMOVDQU      96(BX), Y7
+	MOVQ         184(AX), R8
+	MOVQ         192(AX), R9
+	MOVQ         200(AX), R10
+	MOVQ         (AX), BX
+	MOVQ         BX, 208(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 216(AX)
+
+row:
+	MOVQ 208(AX), SI
+	MOVQ 208(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 208(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 208(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 216(AX), DI
+	MOVQ 32(AX), DX
+
+step:
+	VMOVDQU     (SI), Y0
+	VPMAXSD     (SI)(R8*1), Y0, Y0
+	VPMAXSD     (SI)(R9*1), Y0, Y0
+	VPMAXSD     (SI)(R10*1), Y0, Y0
+	VCVTDQ2PS   Y0, Y0
+	ADDQ        40(AX), SI
+	VMOVDQU     (R11), Y1
+	VPMAXSD     (R11)(R8*1), Y1, Y1
+	VPMAXSD     (R11)(R9*1), Y1, Y1
+	VPMAXSD     (R11)(R10*1), Y1, Y1
+	VCVTDQ2PS   Y1, Y1
+	ADDQ        40(AX), R11
+	VMOVDQU     (R12), Y2
+	VPMAXSD     (R12)(R8*1), Y2, Y2
+	VPMAXSD     (R12)(R9*1), Y2, Y2
+	VPMAXSD     (R12)(R10*1), Y2, Y2
+	VCVTDQ2PS   Y2, Y2
+	ADDQ        40(AX), R12
+	VMOVDQU     (R13), Y3
+	VPMAXSD     (R13)(R8*1), Y3, Y3
+	VPMAXSD     (R13)(R9*1), Y3, Y3
+	VPMAXSD     (R13)(R10*1), Y3, Y3
+	VCVTDQ2PS   Y3, Y3
+	ADDQ        40(AX), R13
+	VFMADD213PS Y8, Y4, Y0
+	VPADDD      Y9, Y0, Y0
+	VFMADD213PS Y8, Y5, Y1
+	VPADDD      Y9, Y1, Y1
+	VFMADD213PS Y8, Y6, Y2
+	VPADDD      Y9, Y2, Y2
+	VFMADD213PS Y8, Y7, Y3
+	VPADDD      Y9, Y3, Y3
+	VPACKSSDW   Y1, Y0, Y0
+	VPACKSSDW   Y3, Y2, Y2
+	VPMAXSW     Y10, Y0, Y0
+	VPMINSW     Y11, Y0, Y0
+	VPERMQ      $0xd8, Y0, Y0
+	VPMAXSW     Y10, Y2, Y2
+	VPMINSW     Y11, Y2, Y2
+	VPERMQ      $0xd8, Y2, Y2
+	CMPQ        152(AX), $0x00
+	JEQ         parts
+	VMOVDQU     Y0, (DI)
+	VMOVDQU     Y2, 32(DI)
+
+stored:
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  step
+	MOVQ 56(AX), BX
+	ADDQ BX, 208(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 216(AX)
+	DECQ 24(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+parts:
+	MOVQ         DI, BX
+	VEXTRACTI128 $0x00, Y0, X1
+	MOVQ         120(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part0
+	VMOVDQU      X1, (BX)
+
+part0:
+	TESTL   $0x00000004, CX
+	JEQ     part0Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part0Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part0Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part0Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part0Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part0Words0:
+	MOVQ         DI, BX
+	ADDQ         96(AX), BX
+	VEXTRACTI128 $0x01, Y0, X1
+	MOVQ         128(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part1
+	VMOVDQU      X1, (BX)
+
+part1:
+	TESTL   $0x00000004, CX
+	JEQ     part1Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part1Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part1Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part1Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part1Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part1Words0:
+	MOVQ         DI, BX
+	ADDQ         104(AX), BX
+	VEXTRACTI128 $0x00, Y2, X1
+	MOVQ         136(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part2
+	VMOVDQU      X1, (BX)
+
+part2:
+	TESTL   $0x00000004, CX
+	JEQ     part2Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part2Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part2Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part2Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part2Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part2Words0:
+	MOVQ         DI, BX
+	ADDQ         112(AX), BX
+	VEXTRACTI128 $0x01, Y2, X1
+	MOVQ         144(AX), CX
+	CMPQ         CX, $0x08
+	JNE          part3
+	VMOVDQU      X1, (BX)
+
+part3:
+	TESTL   $0x00000004, CX
+	JEQ     part3Words2
+	VMOVQ   X1, (BX)
+	VPSRLDQ $0x08, X1, X1
+	ADDQ    $0x08, BX
+
+part3Words2:
+	TESTL   $0x00000002, CX
+	JEQ     part3Words1
+	VMOVD   X1, (BX)
+	VPSRLDQ $0x04, X1, X1
+	ADDQ    $0x04, BX
+
+part3Words1:
+	TESTL   $0x00000001, CX
+	JEQ     part3Words0
+	VPEXTRW $0x00, X1, (BX)
+
+part3Words0:
+	JMP stored
 
 // func max16AVX2(a *byte)
 // Requires: AVX, AVX2
@@ -12060,24 +12896,24 @@ tailTap:
 
 half:
 	TESTL   $0x00000004, R9
-	JEQ     words2
+	JEQ     tailWords2
 	VMOVQ   X0, (R11)
 	VPSRLDQ $0x08, X0, X0
 	ADDQ    $0x08, R11
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, R9
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (R11)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, R11
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, R9
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (R11)
 
-words0:
+tailWords0:
 next:
 	ADDQ 40(AX), SI
 	ADDQ 48(AX), DI
@@ -20036,24 +20872,24 @@ tailPixel:
 	MOVQ         56(AX), CX
 	MOVQ         DI, R11
 	TESTL        $0x00000004, CX
-	JEQ          words2
+	JEQ          tailWords2
 	VMOVQ        X0, (R11)
 	VPSRLDQ      $0x08, X0, X0
 	ADDQ         $0x08, R11
 
-words2:
+tailWords2:
 	TESTL   $0x00000002, CX
-	JEQ     words1
+	JEQ     tailWords1
 	VMOVD   X0, (R11)
 	VPSRLDQ $0x04, X0, X0
 	ADDQ    $0x04, R11
 
-words1:
+tailWords1:
 	TESTL   $0x00000001, CX
-	JEQ     words0
+	JEQ     tailWords0
 	VPEXTRW $0x00, X0, (R11)
 
-words0:
+tailWords0:
 	ADDQ 32(AX), SI
 	ADDQ 40(AX), DI
 	DECQ DX

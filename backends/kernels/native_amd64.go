@@ -8,9 +8,9 @@ func has(l Level) bool {
 	x := &cpu.X86
 	switch l {
 	case AVX2:
-		return x.HasAVX2
+		return x.HasAVX2 && x.HasFMA
 	case AVX512:
-		return x.HasAVX2 && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI
+		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI
 	}
 	return true
 }
@@ -103,6 +103,7 @@ var columns512 = columnKernels{
 	ops:   [numColumnOps]kernel{kAddColumnAVX512, kSubColumnAVX512, kMulColumnAVX512, kMaxColumnAVX512, kMinColumnAVX512},
 	scale: kScaleColumnAVX512, from8: kFrom8ColumnAVX512, from16: kFrom16ColumnAVX512, from32: kFrom32ColumnAVX512,
 	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, splitBlend: kSplitBlendAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, grid: kGridAVX512,
+	nearest: [2]nearestKernels{{kNearest8AVX512, kNearestPool8AVX512}, {kNearest16AVX512, kNearestPool16AVX512}},
 	blend: [2][2][2]kernel{
 		{{kBlend8x8to8AVX512, kBlend8x8to16AVX512}, {kBlend8x16to8AVX512, kBlend8x16to16AVX512}},
 		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
@@ -126,6 +127,7 @@ var columns256 = columnKernels{
 	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
 	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2,
+	nearest:    [2]nearestKernels{{}, {kNearest16AVX2, kNearestPool16AVX2}},
 	splitBlend: kSplitBlendAVX2,
 	float1:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2, float1x8: kFloat1x8AVX2,
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2,

@@ -17,6 +17,8 @@ type Requant32[Y uint8 | int16] struct {
 	add    []int64 // for each block: of its even channels, then of its odd ones
 	lo, hi int64
 
+	nearest *nearest[Y] // or nil: it serves, if there is one
+
 	general kernel  // for scales as they are; 0 where shifts are 32 places
 	scales  []int64 // packed
 	plus    int64
@@ -51,6 +53,16 @@ func NewRequant32[Y uint8 | int16](level Level, q *Requant, c int, from, to func
 	if level == Generic || level == AVX2 && size == 1 || len(q.scale) != 1 && len(q.scale) != c {
 		return nil
 	}
+	if n := newNearest[Y](level, q, c, from, to, zero); n != nil {
+		return &Requant32[Y]{c: c, lanes: n.lanes, nearest: n}
+	}
+	return newRequant32[Y](level, q, c, from, to, zero)
+}
+
+// newRequant32 is NewRequant32 in integers.
+func newRequant32[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *Requant32[Y] {
+	var y Y
+	size := int(unsafe.Sizeof(y))
 	for i := range c {
 		if from(i) < -1<<31 || to(i) >= 1<<31 {
 			return nil
@@ -157,44 +169,71 @@ func (s scale) ties(most int64) bool {
 	return t < s.shift && most >= 1<<(s.shift-1-t)
 }
 
-// Row writes n pixels, stride elements apart, of accumulators [pixel][width].
-func (r *Requant32[Y]) Row(dst []Y, stride int, acc []int32, width, n int) {
-	if n == 0 {
-		return
-	}
-	var y Y
-	_ = dst[(n-1)*stride+r.c-1]
-	_ = acc[(n-1)*width+(r.c+r.lanes-1)/r.lanes*r.lanes-1]
-	if r.general != 0 {
-		a := scaleArgs{acc: unsafe.Pointer(&acc[0]), scale: unsafe.Pointer(&r.scales[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
-			accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(y)), blocks: r.c / r.lanes, tail: r.c % r.lanes, add: r.plus, lo: r.lo, hi: r.hi}
-		r.general.call(unsafe.Pointer(&a))
-		return
-	}
-	a := r.args(dst, stride, acc, width, n)
-	r.kernel.call(unsafe.Pointer(&a))
+// Pixels are rows of pixels that a Requant32 takes from accumulators to elements.
+type Pixels struct {
+	N, Rows      int // pixels of a row, and rows
+	Acc, AccRow  int // accumulators from a pixel to the next one, and from a row
+	Dst, DstRow  int // elements, likewise
+	Right, Below int // of a pooling window: accumulators from a pixel to the one right of it, and below
 }
 
-func (r *Requant32[Y]) args(dst []Y, stride int, acc []int32, width, n int) requantArgs {
-	return requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: n,
-		accStride: 4 * width, dstStride: stride * int(unsafe.Sizeof(dst[0])), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi}
+// Row writes pixels of accumulators: of every pixel, as many as fill registers are read.
+func (r *Requant32[Y]) Row(dst []Y, acc []int32, p Pixels) {
+	if p.N == 0 || p.Rows == 0 {
+		return
+	}
+	last, to := (p.Rows-1)*p.AccRow+(p.N-1)*p.Acc, (p.Rows-1)*p.DstRow+(p.N-1)*p.Dst
+	_ = dst[to+r.c-1]
+	_ = acc[last+(r.c+r.lanes-1)/r.lanes*r.lanes-1]
+	if r.nearest != nil {
+		r.nearest.run(false, dst, acc, p)
+		return
+	}
+	for row := range p.Rows {
+		dst, acc := dst[row*p.DstRow:], acc[row*p.AccRow:]
+		if r.general == 0 {
+			a := r.args(dst, acc, p)
+			r.kernel.call(unsafe.Pointer(&a))
+			continue
+		}
+		size := int(unsafe.Sizeof(dst[0]))
+		a := scaleArgs{acc: unsafe.Pointer(&acc[0]), scale: unsafe.Pointer(&r.scales[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
+			accStride: 4 * p.Acc, dstStride: size * p.Dst, blocks: r.c / r.lanes, tail: r.c % r.lanes, add: r.plus, lo: r.lo, hi: r.hi}
+		r.general.call(unsafe.Pointer(&a))
+	}
+}
+
+func (r *Requant32[Y]) args(dst []Y, acc []int32, p Pixels) requantArgs {
+	return requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
+		accStride: 4 * p.Acc, dstStride: p.Dst * int(unsafe.Sizeof(dst[0])), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi,
+		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
 }
 
 // Pools reports whether there is code for Pool: results have to grow with accumulators.
-func (r *Requant32[Y]) Pools() bool { return r.general == 0 && r.pool != 0 }
+func (r *Requant32[Y]) Pools() bool {
+	if r.nearest != nil {
+		return r.nearest.pool != 0
+	}
+	return r.general == 0 && r.pool != 0
+}
 
 // PoolSlack is how many accumulators beyond the last one Pool may read.
 const PoolSlack = 16
 
-// Pool is Row of the largest of four accumulators each: of a pixel, of the one right of it, and of the two below them, which are so many
-// accumulators apart. acc has PoolSlack.
-func (r *Requant32[Y]) Pool(dst []Y, stride int, acc []int32, width, right, below, n int) {
-	if n == 0 {
+// Pool is Row of the largest of four accumulators each: of a pixel, of the one right of it, and of the two below them. acc has PoolSlack.
+func (r *Requant32[Y]) Pool(dst []Y, acc []int32, p Pixels) {
+	if p.N == 0 || p.Rows == 0 {
 		return
 	}
-	_ = dst[(n-1)*stride+r.c-1]
-	_ = acc[(n-1)*width+right+below+r.c+PoolSlack-1]
-	a := r.args(dst, stride, acc, width, n)
-	a.right, a.below, a.both = 4*right, 4*below, 4*(right+below)
-	r.pool.call(unsafe.Pointer(&a))
+	last, to := (p.Rows-1)*p.AccRow+(p.N-1)*p.Acc, (p.Rows-1)*p.DstRow+(p.N-1)*p.Dst
+	_ = dst[to+r.c-1]
+	_ = acc[last+p.Right+p.Below+r.c+PoolSlack-1]
+	if r.nearest != nil {
+		r.nearest.run(true, dst, acc, p)
+		return
+	}
+	for row := range p.Rows {
+		a := r.args(dst[row*p.DstRow:], acc[row*p.AccRow:], p)
+		r.pool.call(unsafe.Pointer(&a))
+	}
 }

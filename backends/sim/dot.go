@@ -300,9 +300,13 @@ func (r *asmDot[X]) run(s *State) {
 			c.Run(s.acc, x, first, n)
 			switch {
 			case r.to8 != nil:
-				r.out.segments(first*f, n*f, func(at, i, m int) { r.to8[q].Row(out.u8[at+q*mg:], d.OC, s.acc[i/f*width:], width, m/f) })
+				r.out.segments(first*f, n*f, func(at, i, m int) {
+					r.to8[q].Row(out.u8[at+q*mg:], s.acc[i/f*width:], kernels.Pixels{N: m / f, Rows: 1, Acc: width, Dst: d.OC})
+				})
 			case r.to16 != nil:
-				r.out.segments(first*f, n*f, func(at, i, m int) { r.to16[q].Row(out.i16[at+q*mg:], d.OC, s.acc[i/f*width:], width, m/f) })
+				r.out.segments(first*f, n*f, func(at, i, m int) {
+					r.to16[q].Row(out.i16[at+q*mg:], s.acc[i/f*width:], kernels.Pixels{N: m / f, Rows: 1, Acc: width, Dst: d.OC})
+				})
 			default:
 				for p := range n {
 					kernels.ReadColumn(s.m.level, s.row[p*d.OC+q*mg:][:mg], s.acc[p*width:], 0)

@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"quern/backends/kernels"
 	"quern/ir/hw"
 )
 
@@ -119,10 +120,11 @@ func (r *asmDot[X]) pooled(s *State) {
 			l.segments((first/d.OW+row)/2*owp, owp, func(at, _, m int) {
 				for pair := range pairs {
 					acc, to := s.acc[row*below+2*pair*oc:], at+pair*oc
+					p := kernels.Pixels{N: m / pairs, Rows: 1, Acc: step, Dst: pairs * oc, Right: right, Below: below}
 					if r.pool8 != nil {
-						r.pool8.Pool(out.u8[to:], pairs*oc, acc, step, right, below, m/pairs)
+						r.pool8.Pool(out.u8[to:], acc, p)
 					} else {
-						r.pool16.Pool(out.i16[to:], pairs*oc, acc, step, right, below, m/pairs)
+						r.pool16.Pool(out.i16[to:], acc, p)
 					}
 				}
 			})

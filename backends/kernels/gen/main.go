@@ -66,6 +66,8 @@ func generate() (map[string][]byte, error) {
 				continue // there are no buffers of bytes
 			}
 			l.scale(bytes)
+			l.nearest(bytes, false)
+			l.nearest(bytes, true)
 			l.maxPool(bytes)
 			l.deep(bytes)
 		}

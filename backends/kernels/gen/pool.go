@@ -109,7 +109,7 @@ func (a lanes) maxPool(bytes int) {
 		a.VEXTRACTI128(operand.Imm(1), reg.Y0, reg.X0)
 		a.ADDQ(operand.Imm(16), to)
 		a.Label("half")
-		a.storeWords(reg.X0, to, reg.R9L)
+		a.storeWords(reg.X0, to, reg.R9L, "tail")
 	}
 	a.Label("next")
 	a.ADDQ(field(poolStep), x)

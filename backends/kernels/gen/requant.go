@@ -206,7 +206,7 @@ func (a asm) requant256(name string, ties, pool bool) {
 	a.MOVQ(field(reqTail), reg.RCX)
 	block("tailPixel", func() {
 		a.MOVQ(dst, reg.RBX)
-		a.storeWords(reg.X0, reg.RBX, reg.ECX)
+		a.storeWords(reg.X0, reg.RBX, reg.ECX, "tail")
 	})
 	a.Label("done")
 	a.end()
@@ -224,22 +224,22 @@ func (a asm) largest(pool bool, acc reg.Register, v reg.VecPhysical) {
 	}
 }
 
-// storeWords stores as many words of x as n says, 1 to 7, at p, which it moves on.
-func (a asm) storeWords(x, p, n reg.Register) {
+// storeWords stores as many words of x as the low three bits of n say at p, which it moves on.
+func (a asm) storeWords(x, p, n reg.Register, label string) {
 	a.TESTL(operand.U32(4), n)
-	a.JEQ(operand.LabelRef("words2"))
+	a.JEQ(operand.LabelRef(label + "Words2"))
 	a.VMOVQ(x, at(p, 0))
 	a.VPSRLDQ(operand.Imm(8), x, x)
 	a.ADDQ(operand.Imm(8), p)
-	a.Label("words2")
+	a.Label(label + "Words2")
 	a.TESTL(operand.U32(2), n)
-	a.JEQ(operand.LabelRef("words1"))
+	a.JEQ(operand.LabelRef(label + "Words1"))
 	a.VMOVD(x, at(p, 0))
 	a.VPSRLDQ(operand.Imm(4), x, x)
 	a.ADDQ(operand.Imm(4), p)
-	a.Label("words1")
+	a.Label(label + "Words1")
 	a.TESTL(operand.U32(1), n)
-	a.JEQ(operand.LabelRef("words0"))
+	a.JEQ(operand.LabelRef(label + "Words0"))
 	a.VPEXTRW(operand.Imm(0), x, at(p, 0))
-	a.Label("words0")
+	a.Label(label + "Words0")
 }

@@ -88,7 +88,7 @@ func (a lanes) scale(bytes int) {
 		switch {
 		case !a.zmm:
 			a.MOVQ(dst, p)
-			a.storeWords(x, p, reg.ECX)
+			a.storeWords(x, p, reg.ECX, "tail")
 		case bytes == 1:
 			a.VMOVDQU8(x, reg.K1, at(dst, 0))
 		default:

@@ -176,7 +176,7 @@ func (a lanes) finish() {
 		}
 		a.MOVQ(field(widTail), reg.RCX)
 		a.MOVQ(dst, reg.R11)
-		a.storeWords(reg.X0, reg.R11, reg.ECX)
+		a.storeWords(reg.X0, reg.R11, reg.ECX, "tail")
 	})
 	a.Label("done")
 	a.end()

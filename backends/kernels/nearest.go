@@ -1,0 +1,151 @@
+package kernels
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// nearest is requantization to the nearest integer, half to even, in float32:
+//
+//	y = min(max(round(v*mul) + plus, lo), hi)
+//
+// It is exact: accumulators and multipliers are float32 numbers, and a fused multiplication and addition rounds once. It is immutable.
+type nearest[Y uint8 | int16] struct {
+	kernel, pool kernel // pool: 0 where there is none
+	lanes        int    // accumulators in a register
+	masks        bool   // the kernel wants masks for numbers of results
+	c            int
+	mul          []float32 // for each group of nearestRegs registers; those of a last smaller group as often as they fit
+	plus, lo, hi int64
+}
+
+// nearestRegs registers of accumulators, of one pixel or of neighbours, are worked on together.
+const nearestRegs = 4
+
+// magic is as in gen/nearest.go.
+const magic = 0x4b400000
+
+// nearestArgs is what the kernels of gen/nearest.go take. They write to rows and to the last two, their scratch.
+type nearestArgs struct {
+	acc, mul, dst      unsafe.Pointer
+	rows, steps        int
+	accStep, dstStep   int // bytes
+	accRow, dstRow     int
+	block, part        [nearestRegs - 1]int
+	size               [nearestRegs]int
+	whole              int
+	plus, lo, hi       int64
+	right, below, both int
+	_                  [2]uintptr
+}
+
+// newNearest is NewRequant32 where rounding is to nearest, and numbers are as small as it takes.
+func newNearest[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *nearest[Y] {
+	var y Y
+	size := int(unsafe.Sizeof(y))
+	most, least := int64(1)<<(8*size)-1, int64(0)
+	if size == 2 {
+		most, least = 1<<15-1, -1<<15
+	}
+	r := &nearest[Y]{c: c, plus: q.add - zero, lo: max(q.lo-zero, least), hi: min(q.hi-zero, most)}
+	if r.plus <= -1<<28 || r.plus >= 1<<28 || r.lo > r.hi {
+		return nil
+	}
+	k := columnsOf(level)
+	r.lanes, r.masks = 2*k.lanes, level == AVX512
+	r.kernel, r.pool = k.nearest[size-1].row, k.nearest[size-1].pool
+	scales := make([]float32, c)
+	for i := range c {
+		s, v := &q.scale[i%len(q.scale)], max(-from(i), to(i))
+		if !s.nearest(v) {
+			return nil
+		}
+		if s.mul < 0 {
+			r.pool = 0 // the largest accumulator gives the least result
+		}
+		scales[i] = float32(s.mul) / float32(uint64(1)<<s.shift)
+	}
+	group := nearestRegs * r.lanes
+	for first := 0; first < c; first += group {
+		part := scales[first:min(first+group, c)]
+		blocks := (len(part) + r.lanes - 1) / r.lanes
+		padded := make([]float32, blocks*r.lanes)
+		copy(padded, part)
+		for range nearestRegs / blocks {
+			r.mul = append(r.mul, padded...)
+		}
+		r.mul = append(r.mul, make([]float32, nearestRegs%blocks*r.lanes)...)
+	}
+	return r
+}
+
+// nearest reports whether s of numbers of the given magnitude is what a float32 kernel computes: v and the multiplier have up to 24 bits,
+// the result has less than 23, and halves go to even, or there are none.
+func (s *scale) nearest(most int64) bool {
+	const places = 24
+	if most > 1<<places || s.shift > 62 {
+		return false
+	}
+	m := uint64(max(s.mul, -s.mul))
+	if bits.Len64(m)-bits.TrailingZeros64(m) > places {
+		return false
+	}
+	if hi, lo := bits.Mul64(m, uint64(most)); hi > 0 || lo>>s.shift >= 1<<(places-2)-1 {
+		return false
+	}
+	if s.shift == 0 || s.even() {
+		return true
+	}
+	half := int64(1) << (s.shift - 1)
+	up := s.half == half && (s.tie == 0 || s.tie == -1 && s.sign == 63)
+	down := s.half == half-1 && s.tie == 1 && s.sign == 63
+	return (up || down) && !s.ties(most)
+}
+
+// run is Requant32.Row or, with pool, Pool.
+func (r *nearest[Y]) run(pool bool, dst []Y, acc []int32, p Pixels) {
+	size := int(unsafe.Sizeof(dst[0]))
+	a := nearestArgs{accRow: 4 * p.AccRow, dstRow: size * p.DstRow, plus: r.plus - magic, lo: r.lo, hi: r.hi,
+		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
+	k := r.kernel
+	if pool {
+		k = r.pool
+	}
+	group := nearestRegs * r.lanes
+	for first := 0; first < r.c; first += group {
+		n := min(group, r.c-first)
+		blocks := (n + r.lanes - 1) / r.lanes
+		per := nearestRegs / blocks // pixels
+		a.mul = unsafe.Pointer(&r.mul[first])
+		a.accStep, a.dstStep = 4*per*p.Acc, size*per*p.Dst
+		step := func(pixel, pixels, steps int) {
+			a.acc, a.dst, a.rows, a.steps = unsafe.Pointer(&acc[pixel*p.Acc+first]), unsafe.Pointer(&dst[pixel*p.Dst+first]), p.Rows, steps
+			for i := range nearestRegs {
+				pixel, block := i/blocks, i%blocks*r.lanes
+				from, to, count := pixel*p.Acc+block, pixel*p.Dst+block, min(r.lanes, n-block)
+				if pixel >= pixels {
+					from, to, count = 0, 0, 0 // there is none: the first one's accumulators are as good as any
+				}
+				if i > 0 {
+					a.block[i-1], a.part[i-1] = 4*from, size*to
+				}
+				a.size[i] = count
+				if r.masks {
+					a.size[i] = 1<<count - 1
+				}
+			}
+			a.whole = 0
+			if pixels*n == group && (pixels == 1 || p.Dst == n) {
+				a.whole = 1
+			}
+			k.call(unsafe.Pointer(&a))
+		}
+		steps := p.N / per
+		if steps > 0 {
+			step(0, per, steps)
+		}
+		if left := p.N % per; left > 0 {
+			step(steps*per, left, 1)
+		}
+	}
+}
