@@ -95,3 +95,20 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("%d plans are kept, want at most %d", len(m.plans), maxPlans)
 	}
 }
+
+// TestRunAllocations: a run like the one before it allocates what the kernels make and the list of outputs.
+func TestRunAllocations(t *testing.T) {
+	m := newInterp(t, `graph net(%x f32[N,3]) {
+  %y f32[N,3] = Relu(%x)
+  return %y
+}`)
+	in := []*tensor.T{tensor.Floats([]int{2, 3}, 1, -2, 3, 4, 5, -6)}
+	// A tensor, its shape, its data and the list of outputs; more where the memory of the run before was given up.
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := m.Run(in, nil); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 7 {
+		t.Errorf("%v allocations for a run, want 4", n)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"quern/backends/kernels"
 	"quern/ir"
@@ -29,6 +30,7 @@ type Interp struct {
 	level   kernels.Level
 	gemms   []*kernels.FloatProduct // by node; nil where op.Eval does the work
 
+	last  atomic.Pointer[bound]
 	mu    sync.Mutex
 	plans map[string]*plan // by the sizes of the symbolic dimensions
 	convs map[fieldKey]*kernels.FieldConv
@@ -52,6 +54,37 @@ type plan struct {
 
 	regions []*region // by their first node; used where nothing is observed
 	alone   []*region // by node: convolutions of them
+
+	memories sync.Pool // of *memory
+}
+
+// memory is what one run needs and the next can use again.
+type memory struct {
+	env  []*tensor.T // by slot; between runs it holds the constants only
+	own  []bool      // by slot: made by native code, which gives no views: where no other step reads it, its memory can be used again
+	args []*tensor.T // of a step
+	res  []*tensor.T
+}
+
+func (p *plan) memory() *memory {
+	if m, ok := p.memories.Get().(*memory); ok {
+		return m
+	}
+	m := &memory{env: slices.Clone(p.consts), own: make([]bool, len(p.consts))}
+	for _, n := range p.g.Nodes {
+		m.args = slices.Grow(m.args, len(n.In))
+		m.res = slices.Grow(m.res, len(n.Out))
+	}
+	return m
+}
+
+// free keeps no tensors of the run.
+func (p *plan) free(m *memory) {
+	copy(m.env, p.consts)
+	clear(m.own)
+	clear(m.args[:cap(m.args)])
+	clear(m.res[:cap(m.res)])
+	p.memories.Put(m)
 }
 
 // New verifies a graph and prepares it: constants are turned into reals, once. The graph must not be changed afterwards.
@@ -119,16 +152,13 @@ func New(g *ir.Graph) (*Interp, error) {
 // observe, unless nil, sees every graph input and every node result, rounded if it is quantized, with the value of the graph given to
 // New, in the order of the nodes. It must not change the tensors; those of outputs belong to the caller when Run is through.
 func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]*tensor.T, error) {
-	key, dims, err := m.sizes(in)
+	p, err := m.planFor(in)
 	if err != nil {
 		return nil, err
 	}
-	p, err := m.plan(key, dims)
-	if err != nil {
-		return nil, err
-	}
-	env := slices.Clone(p.consts)
-	own := make([]bool, len(env)) // made by native code, which gives no views: where no other step reads it, its memory can be used again
+	mem := p.memory()
+	defer p.free(mem)
+	env, own := mem.env, mem.own
 	for i, k := range m.inputs {
 		if env[k], err = input(p.level, p.values[k], in[i]); err != nil {
 			return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
@@ -151,13 +181,13 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 			continue
 		}
 		n, s := p.g.Nodes[i], &m.steps[i]
-		args := make([]*tensor.T, len(s.in))
+		args, res := mem.args[:len(s.in)], mem.res[:len(s.out)]
 		for j, k := range s.in {
-			if k >= 0 {
+			if args[j] = nil; k >= 0 {
 				args[j] = env[k]
 			}
 		}
-		res, native, err := p.eval(i, n, args, observe == nil && s.last && own[s.in[0]])
+		native, err := p.eval(i, n, args, res, observe == nil && s.last && own[s.in[0]])
 		if err != nil {
 			return nil, err
 		}
@@ -188,20 +218,23 @@ func (m *Interp) results(p *plan, env, in []*tensor.T) []*tensor.T {
 
 // eval runs node i and brings its results into the form that their types say. With over, the result may lie in the first argument. It
 // says whether the result is by native code.
-func (p *plan) eval(i int, n *ir.Node, args []*tensor.T, over bool) (res []*tensor.T, native bool, err error) {
+func (p *plan) eval(i int, n *ir.Node, args, res []*tensor.T, over bool) (native bool, err error) {
 	if y := p.native(i, n, args, over); y != nil {
-		res, native = []*tensor.T{y}, true
-	} else if res, err = op.Eval(n.Op, args); err != nil {
-		return nil, false, n.Wrap(err)
+		res[0], native = y, true
+	} else {
+		got, err := op.Eval(n.Op, args)
+		if err != nil {
+			return false, n.Wrap(err)
+		}
+		if len(got) < len(n.Out) {
+			return false, n.Errorf("the kernel gave %d results, want %d", len(got), len(n.Out))
+		}
+		copy(res, got)
 	}
-	if len(res) < len(n.Out) {
-		return nil, false, n.Errorf("the kernel gave %d results, want %d", len(res), len(n.Out))
-	}
-	res = slices.Clone(res) // it may be a part of args
 	for i, v := range n.Out {
 		t := res[i]
 		if want := v.Type.Real(); t.Elem != want.Elem || !slices.Equal(t.Shape, want.Shape) {
-			return nil, false, n.Errorf("result %d, %%%s: the kernel gave %v, want %v", i, v.Name, t, want)
+			return false, n.Errorf("result %d, %%%s: the kernel gave %v, want %v", i, v.Name, t, want)
 		}
 		if !v.Type.IsQuant() {
 			continue
@@ -210,11 +243,11 @@ func (p *plan) eval(i int, n *ir.Node, args []*tensor.T, over bool) (res []*tens
 			t = tensor.New(t.Elem, t.Shape...)
 		}
 		if bad := round(p.level, t.F, res[i].F, v.Type.Quant, t.Shape); bad >= 0 {
-			return nil, false, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
+			return false, n.Errorf("result %d, %%%s: element %d is not a number and cannot be quantized", i, v.Name, bad)
 		}
 		res[i] = t
 	}
-	return res, native, nil
+	return native, nil
 }
 
 // aliases reports whether t shares data with one of the tensors: whether both are parts of one array, which ends at the same place.

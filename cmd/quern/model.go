@@ -177,9 +177,19 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		}
 		shapes = append(shapes, s)
 	}
-	b := &backend{name: "interp", outputs: g.Outputs, new: func() runner {
-		return func(in [][]float32) ([]*tensor.T, error) { return m.Run(tensors(shapes, in), nil) }
-	}}
+	runs := func(observe func(v *ir.Value, t *tensor.T)) runner {
+		x := make([]*tensor.T, len(shapes))
+		for i, s := range shapes {
+			x[i] = &tensor.T{Elem: tensor.F32, Shape: s}
+		}
+		return func(in [][]float32) ([]*tensor.T, error) {
+			for i := range x {
+				x[i].F = in[i]
+			}
+			return m.Run(x, observe)
+		}
+	}
+	b := &backend{name: "interp", outputs: g.Outputs, new: func() runner { return runs(nil) }}
 	at := map[*ir.Value]int{}
 	for _, v := range g.Inputs {
 		at[v] = -1
@@ -195,19 +205,9 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		}
 	}
 	b.timed = func(after func(int)) runner {
-		return func(in [][]float32) ([]*tensor.T, error) {
-			return m.Run(tensors(shapes, in), func(v *ir.Value, _ *tensor.T) { after(at[v]) })
-		}
+		return runs(func(v *ir.Value, _ *tensor.T) { after(at[v]) })
 	}
 	return b, nil
-}
-
-func tensors(shapes [][]int, in [][]float32) []*tensor.T {
-	r := make([]*tensor.T, len(in))
-	for i := range in {
-		r[i] = tensor.Floats(shapes[i], in[i]...)
-	}
-	return r
 }
 
 func simBackend(g *ir.Graph) (*backend, error) {

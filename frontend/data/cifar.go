@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,12 +110,20 @@ func appendFile(d *Dataset, path string) error {
 		return err
 	}
 	defer f.Close()
-	raw, err := readGrow(f, int(size))
+	n, err := countRecords(size)
 	if err != nil {
-		return fileError(path, err)
-	}
-	if err := appendRecords(d, raw); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	const part = 64 // records: they stay in the cache until their pixels are copied
+	buf := make([]byte, min(n, part)*recordSize)
+	for first := 0; first < n; first += part {
+		buf := buf[:min(n-first, part)*recordSize]
+		if _, err := io.ReadFull(f, buf); err != nil {
+			return fileError(path, err)
+		}
+		if err := appendRecords(d, buf, first); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return nil
 }
@@ -134,16 +143,13 @@ func countRecords(size int64) (int, error) {
 	return int(n), nil
 }
 
-// appendRecords appends the records of one batch to d.
-func appendRecords(d *Dataset, raw []byte) error {
-	n, err := countRecords(int64(len(raw)))
-	if err != nil {
-		return err
-	}
-	for i := range n {
+// appendRecords appends whole records of a batch to d, first being the number of
+// the first.
+func appendRecords(d *Dataset, raw []byte, first int) error {
+	for i := range len(raw) / recordSize {
 		rec := raw[i*recordSize : (i+1)*recordSize]
 		if rec[0] >= cifarClasses {
-			return fmt.Errorf("record %d (offset %d): label %d, want 0 to 9", i, i*recordSize, rec[0])
+			return fmt.Errorf("record %d (offset %d): label %d, want 0 to 9", first+i, (first+i)*recordSize, rec[0])
 		}
 		d.Labels = append(d.Labels, int(rec[0]))
 		d.U8 = append(d.U8, rec[1:]...)

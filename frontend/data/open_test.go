@@ -150,6 +150,7 @@ func TestOpenCIFAR(t *testing.T) {
 			err: "DIR/test_batch.bin: size 6000 is not a multiple of 3073 (a label byte and 3072 pixels): 1 whole records and 2927 bytes over; truncated, or not the binary version of CIFAR-10"},
 		{name: "empty batch in a folder", files: map[string]string{"c/test_batch.bin": ""}, path: "c", err: "DIR/c/test_batch.bin: the file is empty, want CIFAR-10 records of 3073 bytes"},
 		{name: "label", files: map[string]string{"test_batch.bin": batch(1, 9, 10)}, path: "test_batch.bin", err: "DIR/test_batch.bin: record 2 (offset 6146): label 10, want 0 to 9"},
+		{name: "label behind others", files: map[string]string{"test_batch.bin": batch(append(make([]int, 70), 200)...)}, path: "test_batch.bin", err: "DIR/test_batch.bin: record 70 (offset 215110): label 200, want 0 to 9"},
 		{name: "label in the second file", files: map[string]string{"c/data_batch_1.bin": batch(1), "c/data_batch_2.bin": batch(200)}, path: "c:train", err: "DIR/c/data_batch_2.bin: record 0 (offset 0): label 200, want 0 to 9"},
 	})
 }
