@@ -11,7 +11,8 @@ type winogradForm struct {
 	split        bool
 	side, points int // of a tile of elements, and of products
 	transformed  func() []reg.VecPhysical
-	restored     func() [4]reg.VecPhysical
+	memory       map[int]bool // operands of restored that may be in memory
+	restored     func(m []operand.Op, tmp reg.VecPhysical) (sums, free []reg.VecPhysical)
 	write        func(tile func(i, half int) []reg.VecPhysical) // the rows of a tile of elements, at RBX, which moves on to the next tile
 	first, next  func()                                         // address the products of a tile at RSI, and move RSI from its last block on to the next tile
 	column       func(p reg.Register, j int) []operand.Mem      // of products, where p moves on by a plane each time
@@ -21,7 +22,7 @@ type winogradForm struct {
 // everyPixel is F(4x4,3x3), in the order of rows.
 func (a lanes) everyPixel(split bool) winogradForm {
 	dst, x := reg.RBX, reg.RSI
-	f := winogradForm{split: split, side: 6, points: 6, transformed: a.transformed, restored: a.restored}
+	f := winogradForm{split: split, side: 6, points: 6, transformed: a.transformed, memory: map[int]bool{0: true, 5: true}, restored: a.restored}
 	f.write = func(tile func(i, half int) []reg.VecPhysical) {
 		plane := a.multiples(tilesPlane, reg.R8, reg.R9, reg.R10)
 		a.LEAQ(operand.Mem{Base: reg.R9, Index: reg.R9, Scale: 1}, reg.R11)
@@ -118,22 +119,22 @@ func (a lanes) transformed() []reg.VecPhysical {
 	return []reg.VecPhysical{d0, d1, d2, d3, d4, d5}
 }
 
-// restored are the registers with what A^T makes of registers 0 to 5, which are lost.
-func (a lanes) restored() [4]reg.VecPhysical {
-	m0, m1, m2, m3, m4, m5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
-	s, d, t, e := a.v(6), a.v(7), a.v(8), a.v(9)
-	a.VPADDD(m2, m1, s)
-	a.VPSUBD(m2, m1, d)
-	a.VPADDD(m4, m3, t)
-	a.VPSUBD(m4, m3, e)
-	a.VPADDD(t, s, m1)
-	a.VPADDD(t, m1, m2) // s + 2 t
-	a.VPADDD(s, m0, m0)
-	a.VPADDD(m1, m0, m0) // m0 + 2 s + t
-	a.VPADDD(e, d, m1)   // d + e
+// restored are the registers with what A^T makes of six operands, of which the first and the last one may be in memory, and those that are free
+// then. All are lost, and one more is for the work.
+func (a lanes) restored(m []operand.Op, s reg.VecPhysical) (sums, free []reg.VecPhysical) {
+	d, t, e, u := m[1].(reg.VecPhysical), m[2].(reg.VecPhysical), m[3].(reg.VecPhysical), m[4].(reg.VecPhysical)
+	a.VPADDD(t, d, s)
+	a.VPSUBD(t, d, d)
+	a.VPADDD(u, e, t)
+	a.VPSUBD(u, e, e)
+	a.VPADDD(t, s, u)
+	a.VPADDD(m[0], s, s)
+	a.VPADDD(u, s, s) // m0 + 2 s + t
+	a.VPADDD(t, u, u) // s + 2 t
+	a.VPADDD(e, d, t) // d + e
 	a.VPADDD(e, e, e)
-	a.VPADDD(m5, e, e)
+	a.VPADDD(m[5], e, e)
 	a.VPADDD(e, e, e)
-	a.VPADDD(e, d, m3) // d + 4 e + 2 m5
-	return [4]reg.VecPhysical{m0, m1, m2, m3}
+	a.VPADDD(d, e, e) // d + 4 e + 2 m5
+	return []reg.VecPhysical{s, t, u, e}, registers([]operand.Op{m[0], d, m[5]})
 }

@@ -92,10 +92,10 @@ func (a lanes) transformedPhases() []reg.VecPhysical {
 	return []reg.VecPhysical{d0, u, d3, d4, t, e0, s, e2, e3}
 }
 
-// restoredPhases are the registers with what A^T makes of registers 0 to 4, which are lost.
-func (a lanes) restoredPhases() [4]reg.VecPhysical {
-	m0, m1, m2, infinity, two := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4)
-	s := a.v(5)
+// restoredPhases is restored for five registers.
+func (a lanes) restoredPhases(m []operand.Op, s reg.VecPhysical) (sums, free []reg.VecPhysical) {
+	r := registers(m)
+	m0, m1, m2, infinity, two := r[0], r[1], r[2], r[3], r[4]
 	a.VPADDD(m2, m1, s)
 	a.VPSUBD(m2, m1, m1)
 	a.VPADDD(s, m0, m0)
@@ -107,5 +107,5 @@ func (a lanes) restoredPhases() [4]reg.VecPhysical {
 	a.VPADDD(two, s, s) // s + 4 m3
 	a.VPADDD(two, two, two)
 	a.VPADDD(two, infinity, infinity) // d + 8 m3 + infinity
-	return [4]reg.VecPhysical{m0, m1, s, infinity}
+	return []reg.VecPhysical{m0, m1, s, infinity}, []reg.VecPhysical{m2, two}
 }
