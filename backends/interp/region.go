@@ -10,8 +10,8 @@ import (
 	"quern/ir/tensor"
 )
 
-// region is a sequence of nodes whose values lie in fields: channels last, inside borders that are written once. Only what other nodes
-// read becomes a tensor. Its memory is planned beforehand and used again. Results are those of the nodes one by one, in all bits.
+// region is a sequence of nodes whose values lie in fields, inside borders that are written once. Only what other nodes read becomes a
+// tensor. Its memory is planned beforehand and used again. Results are those of the nodes one by one, in all bits.
 type region struct {
 	level   kernels.Level
 	steps   int // that it stands for
@@ -135,6 +135,7 @@ type regionBuilder struct {
 	border  kernels.Border
 	last    map[int]int // by slot: the step that reads it last; len(m.steps) if it leaves the region
 	at      map[int]int // by slot: its buffer
+	planes  map[int]int // by slot: of those that lie in planes, how many
 	free    []int       // buffers
 	skipped map[int]bool
 }
@@ -142,7 +143,8 @@ type regionBuilder struct {
 // region makes a region of the steps from first up to end.
 func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region {
 	shape := p.g.Nodes[first].Out[0].Type.Shape
-	b := &regionBuilder{&region{level: p.level, steps: end - first, images: shape[0]}, m, p, border, map[int]int{}, map[int]int{}, nil, map[int]bool{}}
+	b := &regionBuilder{region: &region{level: p.level, steps: end - first, images: shape[0]}, m: m, p: p, border: border, last: map[int]int{}, at: map[int]int{},
+		planes: map[int]int{}, skipped: map[int]bool{}}
 	var made []int
 	for i := first; i < end; i++ {
 		made = append(made, m.steps[i].out[0])
@@ -168,8 +170,14 @@ func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region 
 			if _, ok := b.at[k]; ok || k < 0 || p.consts[k] != nil || slices.Contains(made, k) {
 				continue
 			}
+			if c := p.values[k].Type.Shape[1]; c <= mostPlanes && b.takesPlanes(k, first, end) {
+				b.planes[k] = c
+			}
 			b.in = append(b.in, port{k, b.buffer(k), p.values[k].Type.Shape})
 		}
+	}
+	for i := first; i < end; i++ {
+		b.layout(i, first, end)
 	}
 	for i := first; i < end; i++ {
 		if !b.skipped[i] {
@@ -189,8 +197,53 @@ func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region 
 	return b.region
 }
 
+// mostPlanes is how many planes of a tensor are used as they are: taps of more would share few sets of a cache, where planes lie powers of two apart.
+const mostPlanes = 8
+
+// layout decides whether the result of step i lies in planes.
+func (b *regionBuilder) layout(i, first, end int) {
+	in, out := b.planes[b.m.steps[i].in[0]], b.m.steps[i].out[0]
+	if in == 0 || !b.takesPlanes(out, first, end) {
+		return
+	}
+	if isConv(b.p.g.Nodes[i]) {
+		g, _ := b.p.window(i)
+		if !g.Planes(b.level) {
+			return
+		}
+		in = kernels.FloatPlanes(g.OC)
+	}
+	b.planes[out] = in
+}
+
+// takesPlanes reports whether all that read a slot, of the steps from first up to end, can read it in planes.
+func (b *regionBuilder) takesPlanes(slot, first, end int) bool {
+	for i := first; i < end; i++ {
+		if !slices.Contains(b.m.steps[i].in, slot) {
+			continue
+		}
+		g, _ := b.p.window(i)
+		ok := false
+		switch b.p.g.Nodes[i].Op.(type) {
+		case *op.Conv:
+			ok = !g.Winograd()
+		case *op.MaxPool:
+			ok = g.MaxPlanes(b.level) && b.takesPlanes(b.m.steps[i].out[0], first, end)
+		case *op.Relu:
+			ok = b.takesPlanes(b.m.steps[i].out[0], first, end)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
 func (b *regionBuilder) field(slot int) kernels.Field {
 	s := b.p.values[slot].Type.Shape
+	if n := b.planes[slot]; n > 0 {
+		return kernels.NewPlanes(s[1], s[2], s[3], n, b.border)
+	}
 	return kernels.NewField(b.level, s[1], s[2], s[3], b.border)
 }
 

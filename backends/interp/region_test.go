@@ -32,7 +32,10 @@ func regionNet(r *rand.Rand) *ir.Graph {
 		}
 		return n.Out[0]
 	}
-	size := 8 + r.IntN(8)
+	size, few := 8+r.IntN(8), r.IntN(3) == 0 // few channels of wide images lie in planes
+	if few {
+		size = 18 + r.IntN(20)
+	}
 	x := &ir.Value{Name: "x", Type: ir.T(tensor.F32, ir.Symbol("N"), 3, size, size)}
 	g.Inputs = []*ir.Value{x}
 	vals := []*ir.Value{x}
@@ -44,6 +47,9 @@ func regionNet(r *rand.Rand) *ir.Graph {
 			out, k, stride := 8+8*r.IntN(4), 1+2*r.IntN(2), 1
 			if r.IntN(6) == 0 {
 				stride = 2
+			}
+			if few && r.IntN(4) > 0 {
+				out, k = 1+r.IntN(9), 1+r.IntN(5)
 			}
 			w = add(&op.Conv{Group: 1, Pads: []int{k / 2, k / 2, k / 2, k / 2}, Strides: []int{stride, stride}}, v, random(out, v.Type.Shape[1], k, k), random(out))
 		case 3:
@@ -71,7 +77,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 
 // TestRegions compares runs that nobody observes with those in which each node gives its value, and levels with each other: the same bits.
 func TestRegions(t *testing.T) {
-	regions := 0
+	regions, planes := 0, 0
 	for seed := range uint64(90) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		g := regionNet(r)
@@ -117,6 +123,12 @@ func TestRegions(t *testing.T) {
 				for _, r := range p.regions {
 					if r != nil && r.steps > 2 && len(r.ops) < r.steps {
 						regions++
+						for _, f := range r.fields[1:] {
+							if f.Planes > 0 {
+								planes++
+								break
+							}
+						}
 					}
 				}
 			}
@@ -124,6 +136,9 @@ func TestRegions(t *testing.T) {
 	}
 	if regions < 15 {
 		t.Errorf("only %d regions of several nodes, with some in one operation", regions)
+	}
+	if planes < 15 && len(kernels.Levels()) > 1 {
+		t.Errorf("only %d of them have planes that they made", planes)
 	}
 }
 

@@ -41,7 +41,9 @@ type columnKernels struct {
 	from32                             kernel
 	to8, to16                          kernel
 	float1, float2, float4x2, float1x8 kernel // 8 pixels by a block of channels, wide() by 2, 4 by 2, 1 by 8
-	winogradIn, winogradOut, maxFloats kernel // of fields
+	winogradIn, winogradOut            kernel // of fields
+	maxFloats, maxPlanes               kernel
+	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel
 	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
 	bytes, words                       poolKernels     // of elements of 8 and 16 bits

@@ -1,10 +1,11 @@
 package kernels
 
-// Field is the layout of an image in memory: pixel after pixel, the channels of each in Step elements of which some may be of no use,
-// within a border that holds 0. Images of a batch lie one behind the other.
+// Field is the layout of an image in memory: pixel after pixel, the channels of each in Step elements, or channel after channel in Planes,
+// where Step is 1; within a border that holds 0. Elements or planes beyond the channels are of no use. Images of a batch lie one behind the other.
 type Field struct {
 	C, H, W int
 	Step    int
+	Planes  int // 0: channels last
 	Border
 }
 
@@ -25,8 +26,24 @@ func NewField(level Level, c, h, w int, b Border) Field {
 	return Field{C: c, H: h, W: w, Step: (c + lanes - 1) / lanes * lanes, Border: b}
 }
 
+// NewPlanes is a layout with the channels outside.
+func NewPlanes(c, h, w, planes int, b Border) Field {
+	return Field{C: c, H: h, W: w, Step: 1, Planes: planes, Border: b}
+}
+
 // Size is the number of elements of an image.
-func (f *Field) Size() int { return (f.Top + f.H + f.Bottom) * f.rowStep() }
+func (f *Field) Size() int { return (f.Top + f.H + f.Bottom) * f.rowStep() * max(f.Planes, 1) }
+
+// Bare reports whether images lie as those of a tensor.
+func (f *Field) Bare() bool { return f.Planes == f.C && f.Border == Border{} }
+
+// plane is the number of elements from channel to channel.
+func (f *Field) plane() int {
+	if f.Planes > 0 {
+		return (f.Top + f.H + f.Bottom) * f.rowStep()
+	}
+	return 1
+}
 
 // Make is memory for some images. Native code reads and writes registers up to the end of a pixel, no further.
 func (f *Field) Make(images int) []float32 { return make([]float32, images*f.Size()) }
@@ -41,6 +58,10 @@ func (f *Field) Load(level Level, dst, src []float32) {
 	plane, size := f.H*f.W, f.Size()
 	for n := range len(dst) / size {
 		img := src[n*f.C*plane:][:f.C*plane]
+		if f.Planes > 0 {
+			f.rows(func(i, at int) { copy(dst[n*size+at:][:f.W], img[i:]) })
+			continue
+		}
 		for y := range f.H {
 			row := dst[n*size+f.at(y, 0):][:f.W*f.Step]
 			if f.C >= 8 && level != Generic {
@@ -63,6 +84,10 @@ func (f *Field) Store(level Level, dst, src []float32) {
 	plane, size := f.H*f.W, f.Size()
 	for n := range len(src) / size {
 		img := dst[n*f.C*plane:][:f.C*plane]
+		if f.Planes > 0 {
+			f.rows(func(i, at int) { copy(img[i:][:f.W], src[n*size+at:]) })
+			continue
+		}
 		for y := range f.H {
 			row := src[n*size+f.at(y, 0):][:f.W*f.Step]
 			if f.W >= 8 && level != Generic {
@@ -77,6 +102,15 @@ func (f *Field) Store(level Level, dst, src []float32) {
 					i += f.Step
 				}
 			}
+		}
+	}
+}
+
+// rows calls f with the place of each row of planes in a tensor and in a field.
+func (f *Field) rows(each func(i, at int)) {
+	for c := range f.C {
+		for y := range f.H {
+			each((c*f.H+y)*f.W, c*f.plane()+f.at(y, 0))
 		}
 	}
 }

@@ -7,10 +7,24 @@ import (
 	"testing"
 )
 
+// layouts are those of a convolution's fields: channels last, planes in, and planes out, too.
+func layouts(l Level, g FloatGeometry) (r [][2]Field) {
+	b, c := g.Border().Max(Border{1, 0, 2, 1}), Border{0, 2, 1, 0}
+	in, out := NewField(l, g.C, g.H, g.W, b), NewField(l, g.OC, g.OH, g.OW, c)
+	r = append(r, [2]Field{in, out})
+	if !g.Winograd() {
+		in = NewPlanes(g.C, g.H, g.W, g.C, b)
+		r = append(r, [2]Field{in, out})
+	}
+	if g.Planes(l) {
+		r = append(r, [2]Field{in, NewPlanes(g.OC, g.OH, g.OW, FloatPlanes(g.OC), c)})
+	}
+	return r
+}
+
 // fieldRun is a convolution by way of fields: of x, and add unless it is nil, channels first.
-func fieldRun(l Level, g FloatGeometry, w, bias, x, add []float32, images int, relu bool) []float32 {
-	b := g.Border().Max(Border{1, 0, 2, 1})
-	in, out := NewField(l, g.C, g.H, g.W, b), NewField(l, g.OC, g.OH, g.OW, Border{0, 2, 1, 0})
+func fieldRun(l Level, g FloatGeometry, fields [2]Field, w, bias, x, add []float32, images int, relu bool) []float32 {
+	in, out := fields[0], fields[1]
 	f := NewFieldConv(l, g, in, out, w, bias)
 	xs, ys := in.Make(images), out.Make(images)
 	in.Load(l, xs, x)
@@ -24,8 +38,8 @@ func fieldRun(l Level, g FloatGeometry, w, bias, x, add []float32, images int, r
 			for y := -out.Top; y < out.H+out.Bottom; y++ {
 				for x := -out.Left; x < out.W+out.Right; x++ {
 					inside := y >= 0 && y < out.H && x >= 0 && x < out.W
-					for _, v := range ys[i*out.Size()+out.at(y, x):][:out.Step] {
-						if !inside && v != 0 {
+					for c := range max(out.Step, out.Planes) {
+						if !inside && ys[i*out.Size()+out.at(y, x)+c*out.plane()] != 0 {
 							n++
 						}
 					}
@@ -47,7 +61,8 @@ func fieldRun(l Level, g FloatGeometry, w, bias, x, add []float32, images int, r
 
 // TestFieldConv compares every level with FloatConv, bit by bit; where not all products are made in turn, with the portable code, and that with FloatConv.
 func TestFieldConv(t *testing.T) {
-	for seed := range uint64(150) {
+	planes := map[Level]int{}
+	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		g := randomGeometry(r)
 		g.Groups = 1
@@ -55,6 +70,10 @@ func TestFieldConv(t *testing.T) {
 			g.C, g.OC, g.H, g.W = 16+r.IntN(40), 16+r.IntN(60), 6+r.IntN(20), 6+r.IntN(20)
 			g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW = 3, 3, 1, 1, 1, 1, r.IntN(2), r.IntN(2)
 			g.OH, g.OW = g.H+2*g.PH-2, g.W+2*g.PW-2
+		} else if g.SW == 1 && r.IntN(2) == 0 { // wide, with few results
+			g.OC = 1 + r.IntN(14)
+			g.W += 8 + r.IntN(30)
+			g.OW = g.W + 2*g.PW - (g.KW-1)*g.DW
 		}
 		images := 1 + r.IntN(3)
 		random := func(n int) []float32 {
@@ -64,11 +83,19 @@ func TestFieldConv(t *testing.T) {
 			}
 			return v
 		}
+		specials := seed%2 == 0 && !g.Winograd()
 		w, bias, x, add := random(g.OC*g.C*g.KH*g.KW), random(g.OC), random(images*g.C*g.H*g.W), random(images*g.OC*g.OH*g.OW)
 		if r.IntN(2) == 0 {
 			add = nil
 		}
 		relu := r.IntN(2) == 0
+		if specials {
+			for _, v := range [][]float32{w, bias, x, add} {
+				for range len(v) / 40 {
+					v[r.IntN(len(v))] = special[r.IntN(len(special))]
+				}
+			}
+		}
 		direct := make([]float32, images*g.OC*g.OH*g.OW)
 		f := NewFloatConv(Generic, g, w, bias)
 		for i := range images {
@@ -86,7 +113,7 @@ func TestFieldConv(t *testing.T) {
 		}
 		want := direct
 		if g.Winograd() {
-			want = fieldRun(Generic, g, w, bias, x, add, images, relu)
+			want = fieldRun(Generic, g, layouts(Generic, g)[0], w, bias, x, add, images, relu)
 			for i, v := range want {
 				if d := math.Abs(float64(v - direct[i])); !(d < 1e-5*most) {
 					t.Fatalf("seed %d: %+v: result %d: got %v, want about %v", seed, g, i, v, direct[i])
@@ -94,48 +121,78 @@ func TestFieldConv(t *testing.T) {
 			}
 		}
 		for _, l := range native() {
-			for i, v := range fieldRun(l, g, w, bias, x, add, images, relu) {
-				if math.Float32bits(v) != math.Float32bits(want[i]) {
-					t.Fatalf("%v seed %d: %+v, %d images, add %v, relu %v: result %d: got %v, want %v", l, seed, g, images, add != nil, relu, i, v, want[i])
+			for _, fields := range layouts(l, g) {
+				if fields[1].Planes > 0 {
+					planes[l]++
+				}
+				for i, v := range fieldRun(l, g, fields, w, bias, x, add, images, relu) {
+					if math.Float32bits(v) != math.Float32bits(want[i]) && (v == v || want[i] == want[i]) {
+						t.Fatalf("%v seed %d: %+v, %+v, %d images, add %v, relu %v: result %d: got %v, want %v", l, seed, g, fields, images, add != nil, relu, i, v, want[i])
+					}
 				}
 			}
 		}
 	}
+	for _, l := range native() {
+		if planes[l] < 20 {
+			t.Errorf("%v: %d convolutions from planes to planes, want more", l, planes[l])
+		}
+	}
 }
+
+// special are numbers that products and sums treat unlike others.
+var special = []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), math.MaxFloat32, math.SmallestNonzeroFloat32, float32(math.NaN())}
 
 // TestFieldMax compares native code with the definition, with what is not a number.
 func TestFieldMax(t *testing.T) {
 	for _, l := range native() {
-		for seed := range uint64(100) {
+		planes := 0
+		for seed := range uint64(150) {
 			r := rand.New(rand.NewPCG(seed, 37))
 			g := randomGeometry(r)
+			if r.IntN(2) == 0 {
+				g.KW, g.SW, g.DW = 2, 2, 1
+				g.W += r.IntN(40)
+			}
 			g.PH, g.PW, g.OC = 0, 0, g.C
 			g.H, g.W = max(g.H, (g.KH-1)*g.DH+1), max(g.W, (g.KW-1)*g.DW+1)
 			g.OH, g.OW = (g.H-(g.KH-1)*g.DH-1)/g.SH+1, (g.W-(g.KW-1)*g.DW-1)/g.SW+1
 			in, out := NewField(l, g.C, g.H, g.W, Border{1, 1, 0, 2}), NewField(l, g.C, g.OH, g.OW, Border{0, 0, 1, 0})
-			const images = 2
-			x, y := make([]float32, images*g.C*g.H*g.W), make([]float32, images*g.C*g.OH*g.OW)
-			for i := range x {
-				if x[i] = float32(r.NormFloat64()); r.IntN(30) == 0 {
-					x[i] = float32(math.NaN())
-				}
+			testFieldMax(t, l, r, seed, g, in, out)
+			if g.MaxPlanes(l) {
+				planes++
+				testFieldMax(t, l, r, seed, g, NewPlanes(g.C, g.H, g.W, g.C+1, in.Border), NewPlanes(g.C, g.OH, g.OW, g.C+1, out.Border))
 			}
-			xs, ys := in.Make(images), out.Make(images)
-			in.Load(l, xs, x)
-			NewFieldMax(l, g, in, out).Run(ys, xs, images)
-			out.Store(l, y, ys)
-			for i, got := range y {
-				c, p := i/(g.OH*g.OW), i%(g.OH*g.OW)
-				want := float32(math.Inf(-1))
-				for ky := range g.KH {
-					for kx := range g.KW {
-						want = max(want, x[(c*g.H+p/g.OW*g.SH+ky*g.DH)*g.W+p%g.OW*g.SW+kx*g.DW])
-					}
-				}
-				if got != want && (got == got || want == want) {
-					t.Fatalf("%v seed %d: %+v: result %d: got %v, want %v", l, seed, g, i, got, want)
-				}
+		}
+		if planes < 20 {
+			t.Errorf("%v: %d of planes, want more", l, planes)
+		}
+	}
+}
+
+func testFieldMax(t *testing.T, l Level, r *rand.Rand, seed uint64, g FloatGeometry, in, out Field) {
+	t.Helper()
+	const images = 2
+	x, y := make([]float32, images*g.C*g.H*g.W), make([]float32, images*g.C*g.OH*g.OW)
+	for i := range x {
+		if x[i] = float32(r.NormFloat64()); r.IntN(30) == 0 {
+			x[i] = special[r.IntN(len(special))]
+		}
+	}
+	xs, ys := in.Make(images), out.Make(images)
+	in.Load(l, xs, x)
+	NewFieldMax(l, g, in, out).Run(ys, xs, images)
+	out.Store(l, y, ys)
+	for i, got := range y {
+		c, p := i/(g.OH*g.OW), i%(g.OH*g.OW)
+		want := float32(math.Inf(-1))
+		for ky := range g.KH {
+			for kx := range g.KW {
+				want = max(want, x[(c*g.H+p/g.OW*g.SH+ky*g.DH)*g.W+p%g.OW*g.SW+kx*g.DW])
 			}
+		}
+		if got != want && (got == got || want == want) {
+			t.Fatalf("%v seed %d: %+v: result %d: got %v, want %v", l, seed, g, i, got, want)
 		}
 	}
 }

@@ -2,15 +2,17 @@ package kernels
 
 import "unsafe"
 
-// FieldConv is a convolution from field to field, without groups. It is immutable and safe for concurrent use.
+// FieldConv is a convolution from field to field, without groups. Lanes are channels; where the result is planes, they are pixels (see
+// floatplanes.go). It is immutable and safe for concurrent use.
 type FieldConv struct {
 	FloatGeometry
 	in, out Field
 	k       *columnKernels
 	parts   []floatPart
-	bias    []float32      // [Step of out]
+	bias    []float32      // [Step or Planes of out]
 	off     []int32        // bytes: of the taps, in the order of the weights
-	pix, to []int32        // of the pixels' windows and results, and of some more
+	pix, to []int32        // of the windows and results of pixels, or of registers of pixels, and of some more
+	pixels  int            // their number
 	win     *fieldWinograd // nil: each product is made, in the order of FloatConv, which gives the same bits
 }
 
@@ -26,7 +28,7 @@ func (g *FloatGeometry) Border() Border {
 // NewFieldConv packs weights [OC][C][KH][KW] and a bias [OC], or none. The fields have the sizes of the geometry, in its border. Where
 // not all products are made in turn it is for every level, else for native ones.
 func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32) *FieldConv {
-	f := &FieldConv{FloatGeometry: g, in: in, out: out, k: columnsOf(level), bias: make([]float32, out.Step)}
+	f := &FieldConv{FloatGeometry: g, in: in, out: out, k: columnsOf(level), bias: make([]float32, max(out.Step, out.Planes))}
 	copy(f.bias, bias)
 	if g.Winograd() {
 		f.win = newFieldWinograd(f, w)
@@ -35,9 +37,13 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 	for c := range g.C {
 		for ky := range g.KH {
 			for kx := range g.KW {
-				f.off = append(f.off, int32(4*(c+ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
+				f.off = append(f.off, int32(4*(c*in.plane()+ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
 			}
 		}
+	}
+	if out.Planes > 0 {
+		f.planes(w)
+		return f
 	}
 	for y := range g.OH {
 		for x := range g.OW {
@@ -45,9 +51,7 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 			f.to = append(f.to, int32(4*out.at(y, x)))
 		}
 	}
-	for range floatSlack {
-		f.pix, f.to = append(f.pix, f.pix[len(f.pix)-1]), append(f.to, f.to[len(f.to)-1])
-	}
+	f.repeat()
 	lanes, k := 2*f.k.lanes, len(f.off)
 	for c := 0; c < g.OC; {
 		p := f.k.part(c, (out.Step-c)/lanes)
@@ -64,6 +68,14 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 	return f
 }
 
+// repeat ends the lists of windows and results, which may be read up to a whole tile.
+func (f *FieldConv) repeat() {
+	f.pixels = len(f.pix)
+	for range floatSlack {
+		f.pix, f.to = append(f.pix, f.pix[len(f.pix)-1]), append(f.to, f.to[len(f.to)-1])
+	}
+}
+
 // Run computes y of some images x, and adds the field add, laid out as y, unless it is nil; with relu, what is negative becomes 0.
 func (f *FieldConv) Run(y, x, add []float32, images int, relu bool) {
 	xs, ys := f.in.Size(), f.out.Size()
@@ -78,11 +90,12 @@ func (f *FieldConv) Run(y, x, add []float32, images int, relu bool) {
 	for n := range images {
 		for i := range f.parts {
 			p := &f.parts[i]
+			first := n*ys + p.channel*f.out.plane()
 			a := floatArgs{x: unsafe.Pointer(&x[n*xs]), w: unsafe.Pointer(&p.w[0]), bias: unsafe.Pointer(&f.bias[p.channel]), off: unsafe.Pointer(&f.off[0]),
-				taps: len(f.off), pix: unsafe.Pointer(&f.pix[0]), tiles: (f.OH*f.OW + p.tile - 1) / p.tile, dst: unsafe.Pointer(&y[n*ys+p.channel]),
-				out: unsafe.Pointer(&f.to[0]), relu: flag(relu)}
+				taps: len(f.off), pix: unsafe.Pointer(&f.pix[0]), tiles: (f.pixels + p.tile - 1) / p.tile, dst: unsafe.Pointer(&y[first]),
+				out: unsafe.Pointer(&f.to[0]), relu: flag(relu), plane: 4 * f.out.plane()}
 			if add != nil {
-				a.add = unsafe.Pointer(&add[n*ys+p.channel])
+				a.add = unsafe.Pointer(&add[first])
 			}
 			p.kernel.call(unsafe.Pointer(&a))
 		}
@@ -94,45 +107,4 @@ func flag(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// FieldMax is the maximum over windows inside of a field.
-type FieldMax struct {
-	in, out      Field
-	k            *columnKernels
-	off, pix, to []int32 // bytes
-}
-
-// maxArgs is what the kernels of gen/field.go take.
-type maxArgs struct {
-	x, dst, pix, out, off unsafe.Pointer
-	taps, pixels, blocks  int
-}
-
-// NewFieldMax prepares a window; no part of one may lie outside the image. The level must be a native one.
-func NewFieldMax(level Level, g FloatGeometry, in, out Field) *FieldMax {
-	f := &FieldMax{in: in, out: out, k: columnsOf(level)}
-	for ky := range g.KH {
-		for kx := range g.KW {
-			f.off = append(f.off, int32(4*(ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
-		}
-	}
-	for y := range g.OH {
-		for x := range g.OW {
-			f.pix = append(f.pix, int32(4*in.at(y*g.SH, x*g.SW)))
-			f.to = append(f.to, int32(4*out.at(y, x)))
-		}
-	}
-	return f
-}
-
-// Run computes y of some images x. A maximum of zeros may have either sign.
-func (f *FieldMax) Run(y, x []float32, images int) {
-	xs, ys := f.in.Size(), f.out.Size()
-	y, x = y[:images*ys], x[:images*xs]
-	for n := range images {
-		a := maxArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&f.pix[0]), out: unsafe.Pointer(&f.to[0]),
-			off: unsafe.Pointer(&f.off[0]), taps: len(f.off), pixels: len(f.pix), blocks: f.out.Step / (2 * f.k.lanes)}
-		f.k.maxFloats.call(unsafe.Pointer(&a))
-	}
 }

@@ -64,6 +64,7 @@ type floatArgs struct {
 	tiles           int
 	dst, out, add   unsafe.Pointer
 	relu            int
+	plane           int
 	_               [2]uintptr // nextPix, nextOut
 }
 

@@ -53,6 +53,9 @@ const (
 	kFloat4x2AVX512
 	kFloat8x1AVX512
 	kFloat1x8AVX512
+	kFloatPlanes4x6AVX512
+	kFloatPlanes6x4AVX512
+	kMaxPlanesAVX512
 	kWinogradInputAVX512
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
@@ -110,6 +113,9 @@ const (
 	kFloat4x2AVX2
 	kFloat8x1AVX2
 	kFloat1x8AVX2
+	kFloatPlanes4x2AVX2
+	kFloatPlanes6x2AVX2
+	kMaxPlanesAVX2
 	kWinogradInputAVX2
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
@@ -248,6 +254,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		float8x1AVX512(a)
 	case kFloat1x8AVX512:
 		float1x8AVX512(a)
+	case kFloatPlanes4x6AVX512:
+		floatPlanes4x6AVX512(a)
+	case kFloatPlanes6x4AVX512:
+		floatPlanes6x4AVX512(a)
+	case kMaxPlanesAVX512:
+		maxPlanesAVX512(a)
 	case kWinogradInputAVX512:
 		winogradInputAVX512(a)
 	case kWinogradOutputAVX512:
@@ -362,6 +374,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		float8x1AVX2(a)
 	case kFloat1x8AVX2:
 		float1x8AVX2(a)
+	case kFloatPlanes4x2AVX2:
+		floatPlanes4x2AVX2(a)
+	case kFloatPlanes6x2AVX2:
+		floatPlanes6x2AVX2(a)
+	case kMaxPlanesAVX2:
+		maxPlanesAVX2(a)
 	case kWinogradInputAVX2:
 		winogradInputAVX2(a)
 	case kWinogradOutputAVX2:
@@ -589,6 +607,15 @@ func float8x1AVX512(a unsafe.Pointer)
 func float1x8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func floatPlanes4x6AVX512(a unsafe.Pointer)
+
+//go:noescape
+func floatPlanes6x4AVX512(a unsafe.Pointer)
+
+//go:noescape
+func maxPlanesAVX512(a unsafe.Pointer)
+
+//go:noescape
 func winogradInputAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -758,6 +785,15 @@ func float8x1AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float1x8AVX2(a unsafe.Pointer)
+
+//go:noescape
+func floatPlanes4x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func floatPlanes6x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func maxPlanesAVX2(a unsafe.Pointer)
 
 //go:noescape
 func winogradInputAVX2(a unsafe.Pointer)

@@ -3491,12 +3491,12 @@ next:
 TEXT ·float8x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ        88(AX), BX
+	MOVQ        96(AX), BX
 	MOVLQSX     (BX), R8
 	ADDQ        (AX), R8
 	MOVLQSX     4(BX), R9
@@ -3513,7 +3513,7 @@ tile:
 	ADDQ        (AX), SI
 	MOVLQSX     28(BX), DI
 	ADDQ        (AX), DI
-	ADDQ        $+32, 88(AX)
+	ADDQ        $+32, 96(AX)
 	MOVQ        8(AX), DX
 	MOVQ        16(AX), BX
 	VMOVUPS     (BX), Z0
@@ -3657,7 +3657,7 @@ tap:
 	JNE         tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
@@ -3666,7 +3666,7 @@ sums:
 	MOVLQSX 20(BX), R13
 	MOVLQSX 24(BX), SI
 	MOVLQSX 28(BX), DI
-	ADDQ    $+32, 96(AX)
+	ADDQ    $+32, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -3752,12 +3752,12 @@ store:
 TEXT ·float4x2AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ        88(AX), BX
+	MOVQ        96(AX), BX
 	MOVLQSX     (BX), R8
 	ADDQ        (AX), R8
 	MOVLQSX     4(BX), R9
@@ -3766,7 +3766,7 @@ tile:
 	ADDQ        (AX), R10
 	MOVLQSX     12(BX), R11
 	ADDQ        (AX), R11
-	ADDQ        $+16, 88(AX)
+	ADDQ        $+16, 96(AX)
 	MOVQ        8(AX), DX
 	MOVQ        16(AX), BX
 	VMOVUPS     (BX), Z0
@@ -3854,12 +3854,12 @@ tap:
 	JNE         tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
 	MOVLQSX 12(BX), R11
-	ADDQ    $+16, 96(AX)
+	ADDQ    $+16, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -3913,12 +3913,12 @@ store:
 TEXT ·float8x1AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ        88(AX), BX
+	MOVQ        96(AX), BX
 	MOVLQSX     (BX), R8
 	ADDQ        (AX), R8
 	MOVLQSX     4(BX), R9
@@ -3935,7 +3935,7 @@ tile:
 	ADDQ        (AX), SI
 	MOVLQSX     28(BX), DI
 	ADDQ        (AX), DI
-	ADDQ        $+32, 88(AX)
+	ADDQ        $+32, 96(AX)
 	MOVQ        8(AX), DX
 	MOVQ        16(AX), BX
 	VMOVUPS     (BX), Z0
@@ -4020,7 +4020,7 @@ tap:
 	JNE         tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
@@ -4029,7 +4029,7 @@ sums:
 	MOVLQSX 20(BX), R13
 	MOVLQSX 24(BX), SI
 	MOVLQSX 28(BX), DI
-	ADDQ    $+32, 96(AX)
+	ADDQ    $+32, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -4083,15 +4083,15 @@ store:
 TEXT ·float1x8AVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ         88(AX), BX
+	MOVQ         96(AX), BX
 	MOVLQSX      (BX), R8
 	ADDQ         (AX), R8
-	ADDQ         $+4, 88(AX)
+	ADDQ         $+4, 96(AX)
 	MOVQ         8(AX), DX
 	MOVQ         16(AX), BX
 	VMOVUPS      (BX), Z0
@@ -4176,9 +4176,9 @@ tap:
 	JNE          tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
-	ADDQ    $+4, 96(AX)
+	ADDQ    $+4, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -4224,6 +4224,535 @@ store:
 	VMOVUPS Z7, 448(DX)(R8*1)
 	DECQ    48(AX)
 	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatPlanes4x6AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·floatPlanes4x6AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+	MOVQ 88(AX), SI
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         (AX), R9
+	MOVLQSX      8(BX), R10
+	ADDQ         (AX), R10
+	MOVLQSX      12(BX), R11
+	ADDQ         (AX), R11
+	MOVLQSX      16(BX), R12
+	ADDQ         (AX), R12
+	MOVLQSX      20(BX), R13
+	ADDQ         (AX), R13
+	ADDQ         $+24, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VBROADCASTSS (BX), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VMOVAPS      Z0, Z4
+	VMOVAPS      Z0, Z5
+	VBROADCASTSS 4(BX), Z6
+	VMOVAPS      Z6, Z7
+	VMOVAPS      Z6, Z8
+	VMOVAPS      Z6, Z9
+	VMOVAPS      Z6, Z10
+	VMOVAPS      Z6, Z11
+	VBROADCASTSS 8(BX), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	VMOVAPS      Z12, Z16
+	VMOVAPS      Z12, Z17
+	VBROADCASTSS 12(BX), Z18
+	VMOVAPS      Z18, Z19
+	VMOVAPS      Z18, Z20
+	VMOVAPS      Z18, Z21
+	VMOVAPS      Z18, Z22
+	VMOVAPS      Z18, Z23
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	LEAQ         (BX)(CX*4), CX
+
+tap:
+	MOVLQSX     (BX), R14
+	VMOVUPS     (R8)(R14*1), Z25
+	VMOVUPS     (R9)(R14*1), Z26
+	VMOVUPS     (R10)(R14*1), Z27
+	VMOVUPS     (R11)(R14*1), Z28
+	VMOVUPS     (R12)(R14*1), Z29
+	VMOVUPS     (R13)(R14*1), Z30
+	VMULPS.BCST (DX), Z25, Z24
+	VADDPS      Z24, Z0, Z0
+	VMULPS.BCST (DX), Z26, Z24
+	VADDPS      Z24, Z1, Z1
+	VMULPS.BCST (DX), Z27, Z24
+	VADDPS      Z24, Z2, Z2
+	VMULPS.BCST (DX), Z28, Z24
+	VADDPS      Z24, Z3, Z3
+	VMULPS.BCST (DX), Z29, Z24
+	VADDPS      Z24, Z4, Z4
+	VMULPS.BCST (DX), Z30, Z24
+	VADDPS      Z24, Z5, Z5
+	VMULPS.BCST 4(DX), Z25, Z24
+	VADDPS      Z24, Z6, Z6
+	VMULPS.BCST 4(DX), Z26, Z24
+	VADDPS      Z24, Z7, Z7
+	VMULPS.BCST 4(DX), Z27, Z24
+	VADDPS      Z24, Z8, Z8
+	VMULPS.BCST 4(DX), Z28, Z24
+	VADDPS      Z24, Z9, Z9
+	VMULPS.BCST 4(DX), Z29, Z24
+	VADDPS      Z24, Z10, Z10
+	VMULPS.BCST 4(DX), Z30, Z24
+	VADDPS      Z24, Z11, Z11
+	VMULPS.BCST 8(DX), Z25, Z24
+	VADDPS      Z24, Z12, Z12
+	VMULPS.BCST 8(DX), Z26, Z24
+	VADDPS      Z24, Z13, Z13
+	VMULPS.BCST 8(DX), Z27, Z24
+	VADDPS      Z24, Z14, Z14
+	VMULPS.BCST 8(DX), Z28, Z24
+	VADDPS      Z24, Z15, Z15
+	VMULPS.BCST 8(DX), Z29, Z24
+	VADDPS      Z24, Z16, Z16
+	VMULPS.BCST 8(DX), Z30, Z24
+	VADDPS      Z24, Z17, Z17
+	VMULPS.BCST 12(DX), Z25, Z24
+	VADDPS      Z24, Z18, Z18
+	VMULPS.BCST 12(DX), Z26, Z24
+	VADDPS      Z24, Z19, Z19
+	VMULPS.BCST 12(DX), Z27, Z24
+	VADDPS      Z24, Z20, Z20
+	VMULPS.BCST 12(DX), Z28, Z24
+	VADDPS      Z24, Z21, Z21
+	VMULPS.BCST 12(DX), Z29, Z24
+	VADDPS      Z24, Z22, Z22
+	VMULPS.BCST 12(DX), Z30, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        $0x10, DX
+	ADDQ        $0x04, BX
+	CMPQ        BX, CX
+	JNE         tap
+	MOVQ        104(AX), BX
+	MOVLQSX     (BX), R8
+	MOVLQSX     4(BX), R9
+	MOVLQSX     8(BX), R10
+	MOVLQSX     12(BX), R11
+	MOVLQSX     16(BX), R12
+	MOVLQSX     20(BX), R13
+	ADDQ        $+24, 104(AX)
+	MOVQ        72(AX), DX
+	TESTQ       DX, DX
+	JZ          added
+	VADDPS      (DX)(R8*1), Z0, Z0
+	VADDPS      (DX)(R9*1), Z1, Z1
+	VADDPS      (DX)(R10*1), Z2, Z2
+	VADDPS      (DX)(R11*1), Z3, Z3
+	VADDPS      (DX)(R12*1), Z4, Z4
+	VADDPS      (DX)(R13*1), Z5, Z5
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z6, Z6
+	VADDPS      (DX)(R9*1), Z7, Z7
+	VADDPS      (DX)(R10*1), Z8, Z8
+	VADDPS      (DX)(R11*1), Z9, Z9
+	VADDPS      (DX)(R12*1), Z10, Z10
+	VADDPS      (DX)(R13*1), Z11, Z11
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z12, Z12
+	VADDPS      (DX)(R9*1), Z13, Z13
+	VADDPS      (DX)(R10*1), Z14, Z14
+	VADDPS      (DX)(R11*1), Z15, Z15
+	VADDPS      (DX)(R12*1), Z16, Z16
+	VADDPS      (DX)(R13*1), Z17, Z17
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z18, Z18
+	VADDPS      (DX)(R9*1), Z19, Z19
+	VADDPS      (DX)(R10*1), Z20, Z20
+	VADDPS      (DX)(R11*1), Z21, Z21
+	VADDPS      (DX)(R12*1), Z22, Z22
+	VADDPS      (DX)(R13*1), Z23, Z23
+	ADDQ        SI, DX
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z24, Z24, Z24
+	VMAXPS Z0, Z24, Z0
+	VADDPS Z24, Z0, Z0
+	VMAXPS Z1, Z24, Z1
+	VADDPS Z24, Z1, Z1
+	VMAXPS Z2, Z24, Z2
+	VADDPS Z24, Z2, Z2
+	VMAXPS Z3, Z24, Z3
+	VADDPS Z24, Z3, Z3
+	VMAXPS Z4, Z24, Z4
+	VADDPS Z24, Z4, Z4
+	VMAXPS Z5, Z24, Z5
+	VADDPS Z24, Z5, Z5
+	VMAXPS Z6, Z24, Z6
+	VADDPS Z24, Z6, Z6
+	VMAXPS Z7, Z24, Z7
+	VADDPS Z24, Z7, Z7
+	VMAXPS Z8, Z24, Z8
+	VADDPS Z24, Z8, Z8
+	VMAXPS Z9, Z24, Z9
+	VADDPS Z24, Z9, Z9
+	VMAXPS Z10, Z24, Z10
+	VADDPS Z24, Z10, Z10
+	VMAXPS Z11, Z24, Z11
+	VADDPS Z24, Z11, Z11
+	VMAXPS Z12, Z24, Z12
+	VADDPS Z24, Z12, Z12
+	VMAXPS Z13, Z24, Z13
+	VADDPS Z24, Z13, Z13
+	VMAXPS Z14, Z24, Z14
+	VADDPS Z24, Z14, Z14
+	VMAXPS Z15, Z24, Z15
+	VADDPS Z24, Z15, Z15
+	VMAXPS Z16, Z24, Z16
+	VADDPS Z24, Z16, Z16
+	VMAXPS Z17, Z24, Z17
+	VADDPS Z24, Z17, Z17
+	VMAXPS Z18, Z24, Z18
+	VADDPS Z24, Z18, Z18
+	VMAXPS Z19, Z24, Z19
+	VADDPS Z24, Z19, Z19
+	VMAXPS Z20, Z24, Z20
+	VADDPS Z24, Z20, Z20
+	VMAXPS Z21, Z24, Z21
+	VADDPS Z24, Z21, Z21
+	VMAXPS Z22, Z24, Z22
+	VADDPS Z24, Z22, Z22
+	VMAXPS Z23, Z24, Z23
+	VADDPS Z24, Z23, Z23
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, (DX)(R9*1)
+	VMOVUPS Z2, (DX)(R10*1)
+	VMOVUPS Z3, (DX)(R11*1)
+	VMOVUPS Z4, (DX)(R12*1)
+	VMOVUPS Z5, (DX)(R13*1)
+	ADDQ    SI, DX
+	VMOVUPS Z6, (DX)(R8*1)
+	VMOVUPS Z7, (DX)(R9*1)
+	VMOVUPS Z8, (DX)(R10*1)
+	VMOVUPS Z9, (DX)(R11*1)
+	VMOVUPS Z10, (DX)(R12*1)
+	VMOVUPS Z11, (DX)(R13*1)
+	ADDQ    SI, DX
+	VMOVUPS Z12, (DX)(R8*1)
+	VMOVUPS Z13, (DX)(R9*1)
+	VMOVUPS Z14, (DX)(R10*1)
+	VMOVUPS Z15, (DX)(R11*1)
+	VMOVUPS Z16, (DX)(R12*1)
+	VMOVUPS Z17, (DX)(R13*1)
+	ADDQ    SI, DX
+	VMOVUPS Z18, (DX)(R8*1)
+	VMOVUPS Z19, (DX)(R9*1)
+	VMOVUPS Z20, (DX)(R10*1)
+	VMOVUPS Z21, (DX)(R11*1)
+	VMOVUPS Z22, (DX)(R12*1)
+	VMOVUPS Z23, (DX)(R13*1)
+	ADDQ    SI, DX
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatPlanes6x4AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·floatPlanes6x4AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+	MOVQ 88(AX), SI
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         (AX), R9
+	MOVLQSX      8(BX), R10
+	ADDQ         (AX), R10
+	MOVLQSX      12(BX), R11
+	ADDQ         (AX), R11
+	ADDQ         $+16, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VBROADCASTSS (BX), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VBROADCASTSS 4(BX), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	VBROADCASTSS 8(BX), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VBROADCASTSS 12(BX), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	VBROADCASTSS 16(BX), Z16
+	VMOVAPS      Z16, Z17
+	VMOVAPS      Z16, Z18
+	VMOVAPS      Z16, Z19
+	VBROADCASTSS 20(BX), Z20
+	VMOVAPS      Z20, Z21
+	VMOVAPS      Z20, Z22
+	VMOVAPS      Z20, Z23
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	LEAQ         (BX)(CX*4), CX
+
+tap:
+	MOVLQSX     (BX), R14
+	VMOVUPS     (R8)(R14*1), Z25
+	VMOVUPS     (R9)(R14*1), Z26
+	VMOVUPS     (R10)(R14*1), Z27
+	VMOVUPS     (R11)(R14*1), Z28
+	VMULPS.BCST (DX), Z25, Z24
+	VADDPS      Z24, Z0, Z0
+	VMULPS.BCST (DX), Z26, Z24
+	VADDPS      Z24, Z1, Z1
+	VMULPS.BCST (DX), Z27, Z24
+	VADDPS      Z24, Z2, Z2
+	VMULPS.BCST (DX), Z28, Z24
+	VADDPS      Z24, Z3, Z3
+	VMULPS.BCST 4(DX), Z25, Z24
+	VADDPS      Z24, Z4, Z4
+	VMULPS.BCST 4(DX), Z26, Z24
+	VADDPS      Z24, Z5, Z5
+	VMULPS.BCST 4(DX), Z27, Z24
+	VADDPS      Z24, Z6, Z6
+	VMULPS.BCST 4(DX), Z28, Z24
+	VADDPS      Z24, Z7, Z7
+	VMULPS.BCST 8(DX), Z25, Z24
+	VADDPS      Z24, Z8, Z8
+	VMULPS.BCST 8(DX), Z26, Z24
+	VADDPS      Z24, Z9, Z9
+	VMULPS.BCST 8(DX), Z27, Z24
+	VADDPS      Z24, Z10, Z10
+	VMULPS.BCST 8(DX), Z28, Z24
+	VADDPS      Z24, Z11, Z11
+	VMULPS.BCST 12(DX), Z25, Z24
+	VADDPS      Z24, Z12, Z12
+	VMULPS.BCST 12(DX), Z26, Z24
+	VADDPS      Z24, Z13, Z13
+	VMULPS.BCST 12(DX), Z27, Z24
+	VADDPS      Z24, Z14, Z14
+	VMULPS.BCST 12(DX), Z28, Z24
+	VADDPS      Z24, Z15, Z15
+	VMULPS.BCST 16(DX), Z25, Z24
+	VADDPS      Z24, Z16, Z16
+	VMULPS.BCST 16(DX), Z26, Z24
+	VADDPS      Z24, Z17, Z17
+	VMULPS.BCST 16(DX), Z27, Z24
+	VADDPS      Z24, Z18, Z18
+	VMULPS.BCST 16(DX), Z28, Z24
+	VADDPS      Z24, Z19, Z19
+	VMULPS.BCST 20(DX), Z25, Z24
+	VADDPS      Z24, Z20, Z20
+	VMULPS.BCST 20(DX), Z26, Z24
+	VADDPS      Z24, Z21, Z21
+	VMULPS.BCST 20(DX), Z27, Z24
+	VADDPS      Z24, Z22, Z22
+	VMULPS.BCST 20(DX), Z28, Z24
+	VADDPS      Z24, Z23, Z23
+	ADDQ        $0x18, DX
+	ADDQ        $0x04, BX
+	CMPQ        BX, CX
+	JNE         tap
+	MOVQ        104(AX), BX
+	MOVLQSX     (BX), R8
+	MOVLQSX     4(BX), R9
+	MOVLQSX     8(BX), R10
+	MOVLQSX     12(BX), R11
+	ADDQ        $+16, 104(AX)
+	MOVQ        72(AX), DX
+	TESTQ       DX, DX
+	JZ          added
+	VADDPS      (DX)(R8*1), Z0, Z0
+	VADDPS      (DX)(R9*1), Z1, Z1
+	VADDPS      (DX)(R10*1), Z2, Z2
+	VADDPS      (DX)(R11*1), Z3, Z3
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z4, Z4
+	VADDPS      (DX)(R9*1), Z5, Z5
+	VADDPS      (DX)(R10*1), Z6, Z6
+	VADDPS      (DX)(R11*1), Z7, Z7
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z8, Z8
+	VADDPS      (DX)(R9*1), Z9, Z9
+	VADDPS      (DX)(R10*1), Z10, Z10
+	VADDPS      (DX)(R11*1), Z11, Z11
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z12, Z12
+	VADDPS      (DX)(R9*1), Z13, Z13
+	VADDPS      (DX)(R10*1), Z14, Z14
+	VADDPS      (DX)(R11*1), Z15, Z15
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z16, Z16
+	VADDPS      (DX)(R9*1), Z17, Z17
+	VADDPS      (DX)(R10*1), Z18, Z18
+	VADDPS      (DX)(R11*1), Z19, Z19
+	ADDQ        SI, DX
+	VADDPS      (DX)(R8*1), Z20, Z20
+	VADDPS      (DX)(R9*1), Z21, Z21
+	VADDPS      (DX)(R10*1), Z22, Z22
+	VADDPS      (DX)(R11*1), Z23, Z23
+	ADDQ        SI, DX
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z24, Z24, Z24
+	VMAXPS Z0, Z24, Z0
+	VADDPS Z24, Z0, Z0
+	VMAXPS Z1, Z24, Z1
+	VADDPS Z24, Z1, Z1
+	VMAXPS Z2, Z24, Z2
+	VADDPS Z24, Z2, Z2
+	VMAXPS Z3, Z24, Z3
+	VADDPS Z24, Z3, Z3
+	VMAXPS Z4, Z24, Z4
+	VADDPS Z24, Z4, Z4
+	VMAXPS Z5, Z24, Z5
+	VADDPS Z24, Z5, Z5
+	VMAXPS Z6, Z24, Z6
+	VADDPS Z24, Z6, Z6
+	VMAXPS Z7, Z24, Z7
+	VADDPS Z24, Z7, Z7
+	VMAXPS Z8, Z24, Z8
+	VADDPS Z24, Z8, Z8
+	VMAXPS Z9, Z24, Z9
+	VADDPS Z24, Z9, Z9
+	VMAXPS Z10, Z24, Z10
+	VADDPS Z24, Z10, Z10
+	VMAXPS Z11, Z24, Z11
+	VADDPS Z24, Z11, Z11
+	VMAXPS Z12, Z24, Z12
+	VADDPS Z24, Z12, Z12
+	VMAXPS Z13, Z24, Z13
+	VADDPS Z24, Z13, Z13
+	VMAXPS Z14, Z24, Z14
+	VADDPS Z24, Z14, Z14
+	VMAXPS Z15, Z24, Z15
+	VADDPS Z24, Z15, Z15
+	VMAXPS Z16, Z24, Z16
+	VADDPS Z24, Z16, Z16
+	VMAXPS Z17, Z24, Z17
+	VADDPS Z24, Z17, Z17
+	VMAXPS Z18, Z24, Z18
+	VADDPS Z24, Z18, Z18
+	VMAXPS Z19, Z24, Z19
+	VADDPS Z24, Z19, Z19
+	VMAXPS Z20, Z24, Z20
+	VADDPS Z24, Z20, Z20
+	VMAXPS Z21, Z24, Z21
+	VADDPS Z24, Z21, Z21
+	VMAXPS Z22, Z24, Z22
+	VADDPS Z24, Z22, Z22
+	VMAXPS Z23, Z24, Z23
+	VADDPS Z24, Z23, Z23
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, (DX)(R9*1)
+	VMOVUPS Z2, (DX)(R10*1)
+	VMOVUPS Z3, (DX)(R11*1)
+	ADDQ    SI, DX
+	VMOVUPS Z4, (DX)(R8*1)
+	VMOVUPS Z5, (DX)(R9*1)
+	VMOVUPS Z6, (DX)(R10*1)
+	VMOVUPS Z7, (DX)(R11*1)
+	ADDQ    SI, DX
+	VMOVUPS Z8, (DX)(R8*1)
+	VMOVUPS Z9, (DX)(R9*1)
+	VMOVUPS Z10, (DX)(R10*1)
+	VMOVUPS Z11, (DX)(R11*1)
+	ADDQ    SI, DX
+	VMOVUPS Z12, (DX)(R8*1)
+	VMOVUPS Z13, (DX)(R9*1)
+	VMOVUPS Z14, (DX)(R10*1)
+	VMOVUPS Z15, (DX)(R11*1)
+	ADDQ    SI, DX
+	VMOVUPS Z16, (DX)(R8*1)
+	VMOVUPS Z17, (DX)(R9*1)
+	VMOVUPS Z18, (DX)(R10*1)
+	VMOVUPS Z19, (DX)(R11*1)
+	ADDQ    SI, DX
+	VMOVUPS Z20, (DX)(R8*1)
+	VMOVUPS Z21, (DX)(R9*1)
+	VMOVUPS Z22, (DX)(R10*1)
+	VMOVUPS Z23, (DX)(R11*1)
+	ADDQ    SI, DX
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func maxPlanesAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·maxPlanesAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), BX
+
+plane:
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), R9
+	MOVQ 48(AX), R10
+
+vector:
+	MOVLQSX (R8), R11
+	ADDQ    SI, R11
+	VMOVUPS (R11), Z0
+	MOVQ    40(AX), CX
+	JMP     next
+
+row:
+	ADDQ    BX, R11
+	VMOVUPS (R11), Z1
+	VMAXPS  Z0, Z1, Z2
+	VMAXPS  Z1, Z0, Z0
+	VORPS   Z2, Z0, Z0
+
+next:
+	DECQ      CX
+	JNE       row
+	VPERMILPS $0xb1, Z0, Z1
+	VMAXPS    Z0, Z1, Z2
+	VMAXPS    Z1, Z0, Z0
+	VORPS     Z2, Z0, Z0
+	MOVLQSX   (R9), R12
+	VPMOVQD   Z0, (DI)(R12*1)
+	ADDQ      $0x04, R8
+	ADDQ      $0x04, R9
+	DECQ      R10
+	JNE       vector
+	ADDQ      64(AX), SI
+	ADDQ      72(AX), DI
+	DECQ      56(AX)
+	JNE       plane
 	VZEROUPPER
 	RET
 
@@ -12770,12 +13299,12 @@ next:
 TEXT ·float6x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ         88(AX), BX
+	MOVQ         96(AX), BX
 	MOVLQSX      (BX), R8
 	ADDQ         (AX), R8
 	MOVLQSX      4(BX), R9
@@ -12788,7 +13317,7 @@ tile:
 	ADDQ         (AX), R12
 	MOVLQSX      20(BX), R13
 	ADDQ         (AX), R13
-	ADDQ         $+24, 88(AX)
+	ADDQ         $+24, 96(AX)
 	MOVQ         8(AX), DX
 	MOVQ         16(AX), BX
 	VMOVUPS      (BX), Y0
@@ -12922,14 +13451,14 @@ tap:
 	JNE          tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
 	MOVLQSX 12(BX), R11
 	MOVLQSX 16(BX), R12
 	MOVLQSX 20(BX), R13
-	ADDQ    $+24, 96(AX)
+	ADDQ    $+24, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -12999,12 +13528,12 @@ store:
 TEXT ·float4x2AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ         88(AX), BX
+	MOVQ         96(AX), BX
 	MOVLQSX      (BX), R8
 	ADDQ         (AX), R8
 	MOVLQSX      4(BX), R9
@@ -13013,7 +13542,7 @@ tile:
 	ADDQ         (AX), R10
 	MOVLQSX      12(BX), R11
 	ADDQ         (AX), R11
-	ADDQ         $+16, 88(AX)
+	ADDQ         $+16, 96(AX)
 	MOVQ         8(AX), DX
 	MOVQ         16(AX), BX
 	VMOVUPS      (BX), Y0
@@ -13113,12 +13642,12 @@ tap:
 	JNE          tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
 	MOVLQSX 12(BX), R11
-	ADDQ    $+16, 96(AX)
+	ADDQ    $+16, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -13172,12 +13701,12 @@ store:
 TEXT ·float8x1AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ         88(AX), BX
+	MOVQ         96(AX), BX
 	MOVLQSX      (BX), R8
 	ADDQ         (AX), R8
 	MOVLQSX      4(BX), R9
@@ -13194,7 +13723,7 @@ tile:
 	ADDQ         (AX), SI
 	MOVLQSX      28(BX), DI
 	ADDQ         (AX), DI
-	ADDQ         $+32, 88(AX)
+	ADDQ         $+32, 96(AX)
 	MOVQ         8(AX), DX
 	MOVQ         16(AX), BX
 	VMOVUPS      (BX), Y0
@@ -13303,7 +13832,7 @@ tap:
 	JNE          tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
 	MOVLQSX 4(BX), R9
 	MOVLQSX 8(BX), R10
@@ -13312,7 +13841,7 @@ sums:
 	MOVLQSX 20(BX), R13
 	MOVLQSX 24(BX), SI
 	MOVLQSX 28(BX), DI
-	ADDQ    $+32, 96(AX)
+	ADDQ    $+32, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -13366,15 +13895,15 @@ store:
 TEXT ·float1x8AVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 40(AX), BX
-	MOVQ BX, 88(AX)
-	MOVQ 64(AX), BX
 	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
 
 tile:
-	MOVQ         88(AX), BX
+	MOVQ         96(AX), BX
 	MOVLQSX      (BX), R8
 	ADDQ         (AX), R8
-	ADDQ         $+4, 88(AX)
+	ADDQ         $+4, 96(AX)
 	MOVQ         8(AX), DX
 	MOVQ         16(AX), BX
 	VMOVUPS      (BX), Y0
@@ -13459,9 +13988,9 @@ tap:
 	JNE          tap
 
 sums:
-	MOVQ    96(AX), BX
+	MOVQ    104(AX), BX
 	MOVLQSX (BX), R8
-	ADDQ    $+4, 96(AX)
+	ADDQ    $+4, 104(AX)
 	MOVQ    72(AX), DX
 	TESTQ   DX, DX
 	JZ      added
@@ -13507,6 +14036,327 @@ store:
 	VMOVUPS Y7, 224(DX)(R8*1)
 	DECQ    48(AX)
 	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatPlanes4x2AVX2(a *byte)
+// Requires: AVX
+TEXT ·floatPlanes4x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+	MOVQ 88(AX), SI
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         (AX), R9
+	ADDQ         $+8, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VBROADCASTSS (BX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(BX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 12(BX), Y6
+	VMOVAPS      Y6, Y7
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	LEAQ         (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (R8)(R14*1), Y9
+	VMOVUPS      (R9)(R14*1), Y10
+	VBROADCASTSS (DX), Y11
+	VMULPS       Y11, Y9, Y8
+	VADDPS       Y8, Y0, Y0
+	VMULPS       Y11, Y10, Y8
+	VADDPS       Y8, Y1, Y1
+	VBROADCASTSS 4(DX), Y11
+	VMULPS       Y11, Y9, Y8
+	VADDPS       Y8, Y2, Y2
+	VMULPS       Y11, Y10, Y8
+	VADDPS       Y8, Y3, Y3
+	VBROADCASTSS 8(DX), Y11
+	VMULPS       Y11, Y9, Y8
+	VADDPS       Y8, Y4, Y4
+	VMULPS       Y11, Y10, Y8
+	VADDPS       Y8, Y5, Y5
+	VBROADCASTSS 12(DX), Y11
+	VMULPS       Y11, Y9, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y11, Y10, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         $0x10, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         104(AX), BX
+	MOVLQSX      (BX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         $+8, 104(AX)
+	MOVQ         72(AX), DX
+	TESTQ        DX, DX
+	JZ           added
+	VADDPS       (DX)(R8*1), Y0, Y0
+	VADDPS       (DX)(R9*1), Y1, Y1
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y2, Y2
+	VADDPS       (DX)(R9*1), Y3, Y3
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y4, Y4
+	VADDPS       (DX)(R9*1), Y5, Y5
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y6, Y6
+	VADDPS       (DX)(R9*1), Y7, Y7
+	ADDQ         SI, DX
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y8, Y8, Y8
+	VMAXPS Y0, Y8, Y0
+	VADDPS Y8, Y0, Y0
+	VMAXPS Y1, Y8, Y1
+	VADDPS Y8, Y1, Y1
+	VMAXPS Y2, Y8, Y2
+	VADDPS Y8, Y2, Y2
+	VMAXPS Y3, Y8, Y3
+	VADDPS Y8, Y3, Y3
+	VMAXPS Y4, Y8, Y4
+	VADDPS Y8, Y4, Y4
+	VMAXPS Y5, Y8, Y5
+	VADDPS Y8, Y5, Y5
+	VMAXPS Y6, Y8, Y6
+	VADDPS Y8, Y6, Y6
+	VMAXPS Y7, Y8, Y7
+	VADDPS Y8, Y7, Y7
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y2, (DX)(R8*1)
+	VMOVUPS Y3, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y4, (DX)(R8*1)
+	VMOVUPS Y5, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y6, (DX)(R8*1)
+	VMOVUPS Y7, (DX)(R9*1)
+	ADDQ    SI, DX
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatPlanes6x2AVX2(a *byte)
+// Requires: AVX
+TEXT ·floatPlanes6x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+	MOVQ 88(AX), SI
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         (AX), R9
+	ADDQ         $+8, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VBROADCASTSS (BX), Y0
+	VMOVAPS      Y0, Y1
+	VBROADCASTSS 4(BX), Y2
+	VMOVAPS      Y2, Y3
+	VBROADCASTSS 8(BX), Y4
+	VMOVAPS      Y4, Y5
+	VBROADCASTSS 12(BX), Y6
+	VMOVAPS      Y6, Y7
+	VBROADCASTSS 16(BX), Y8
+	VMOVAPS      Y8, Y9
+	VBROADCASTSS 20(BX), Y10
+	VMOVAPS      Y10, Y11
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	LEAQ         (BX)(CX*4), CX
+
+tap:
+	MOVLQSX      (BX), R14
+	VMOVUPS      (R8)(R14*1), Y13
+	VMOVUPS      (R9)(R14*1), Y14
+	VBROADCASTSS (DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y0, Y0
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y1, Y1
+	VBROADCASTSS 4(DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y2, Y2
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y3, Y3
+	VBROADCASTSS 8(DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y4, Y4
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y5, Y5
+	VBROADCASTSS 12(DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y6, Y6
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y7, Y7
+	VBROADCASTSS 16(DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y8, Y8
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y9, Y9
+	VBROADCASTSS 20(DX), Y15
+	VMULPS       Y15, Y13, Y12
+	VADDPS       Y12, Y10, Y10
+	VMULPS       Y15, Y14, Y12
+	VADDPS       Y12, Y11, Y11
+	ADDQ         $0x18, DX
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	MOVQ         104(AX), BX
+	MOVLQSX      (BX), R8
+	MOVLQSX      4(BX), R9
+	ADDQ         $+8, 104(AX)
+	MOVQ         72(AX), DX
+	TESTQ        DX, DX
+	JZ           added
+	VADDPS       (DX)(R8*1), Y0, Y0
+	VADDPS       (DX)(R9*1), Y1, Y1
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y2, Y2
+	VADDPS       (DX)(R9*1), Y3, Y3
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y4, Y4
+	VADDPS       (DX)(R9*1), Y5, Y5
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y6, Y6
+	VADDPS       (DX)(R9*1), Y7, Y7
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y8, Y8
+	VADDPS       (DX)(R9*1), Y9, Y9
+	ADDQ         SI, DX
+	VADDPS       (DX)(R8*1), Y10, Y10
+	VADDPS       (DX)(R9*1), Y11, Y11
+	ADDQ         SI, DX
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y12, Y12, Y12
+	VMAXPS Y0, Y12, Y0
+	VADDPS Y12, Y0, Y0
+	VMAXPS Y1, Y12, Y1
+	VADDPS Y12, Y1, Y1
+	VMAXPS Y2, Y12, Y2
+	VADDPS Y12, Y2, Y2
+	VMAXPS Y3, Y12, Y3
+	VADDPS Y12, Y3, Y3
+	VMAXPS Y4, Y12, Y4
+	VADDPS Y12, Y4, Y4
+	VMAXPS Y5, Y12, Y5
+	VADDPS Y12, Y5, Y5
+	VMAXPS Y6, Y12, Y6
+	VADDPS Y12, Y6, Y6
+	VMAXPS Y7, Y12, Y7
+	VADDPS Y12, Y7, Y7
+	VMAXPS Y8, Y12, Y8
+	VADDPS Y12, Y8, Y8
+	VMAXPS Y9, Y12, Y9
+	VADDPS Y12, Y9, Y9
+	VMAXPS Y10, Y12, Y10
+	VADDPS Y12, Y10, Y10
+	VMAXPS Y11, Y12, Y11
+	VADDPS Y12, Y11, Y11
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y2, (DX)(R8*1)
+	VMOVUPS Y3, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y4, (DX)(R8*1)
+	VMOVUPS Y5, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y6, (DX)(R8*1)
+	VMOVUPS Y7, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y8, (DX)(R8*1)
+	VMOVUPS Y9, (DX)(R9*1)
+	ADDQ    SI, DX
+	VMOVUPS Y10, (DX)(R8*1)
+	VMOVUPS Y11, (DX)(R9*1)
+	ADDQ    SI, DX
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func maxPlanesAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·maxPlanesAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 8(AX), DI
+	MOVQ 32(AX), BX
+
+plane:
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), R9
+	MOVQ 48(AX), R10
+
+vector:
+	MOVLQSX (R8), R11
+	ADDQ    SI, R11
+	VMOVUPS (R11), Y0
+	MOVQ    40(AX), CX
+	JMP     next
+
+row:
+	ADDQ    BX, R11
+	VMOVUPS (R11), Y1
+	VMAXPS  Y0, Y1, Y2
+	VMAXPS  Y1, Y0, Y0
+	VORPS   Y2, Y0, Y0
+
+next:
+	DECQ      CX
+	JNE       row
+	VPERMILPS $0xb1, Y0, Y1
+	VMAXPS    Y0, Y1, Y2
+	VMAXPS    Y1, Y0, Y0
+	VORPS     Y2, Y0, Y0
+	MOVLQSX   (R9), R12
+	VPERMILPS $0x08, Y0, Y0
+	VPERMPD   $0x08, Y0, Y0
+	VMOVUPS   X0, (DI)(R12*1)
+	ADDQ      $0x04, R8
+	ADDQ      $0x04, R9
+	DECQ      R10
+	JNE       vector
+	ADDQ      64(AX), SI
+	ADDQ      72(AX), DI
+	DECQ      56(AX)
+	JNE       plane
 	VZEROUPPER
 	RET
 

@@ -20,6 +20,7 @@ const (
 	fltOut     // byte offset of each pixel's sums from fltDst, 32 bits
 	fltAdd     // what is added to the sums, at the same offsets, or 0
 	fltRelu    // whether negative results become 0
+	fltPlane   // bytes from channel to channel of the sums, where lanes are pixels
 	fltNextPix // scratch of the kernel, as in dot.go
 	fltNextOut
 )
