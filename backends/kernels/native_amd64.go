@@ -139,5 +139,5 @@ var columns256 = columnKernels{
 	quantize: quantizers, weave: kWeaveAVX2,
 }
 
-// quantizers serve every level: division bounds their speed.
+// quantizers serve every level.
 var quantizers = [2]kernel{kQuantize8AVX2, kQuantize16AVX2}

@@ -14,7 +14,8 @@ type Quantizer[Y uint8 | int16] struct {
 	scale, lo, hi float64 // bounds less the zero point
 	add           int64
 	inverse       float64
-	unsure        float64 // a product with inverse that is as far from an integer may round to another one than the quotient
+	unsure        float64    // a product with inverse that is as far from an integer may round to another one than the quotient
+	single        [4]float32 // see singles
 	kernel        kernel
 }
 
@@ -25,6 +26,7 @@ type quantizerArgs struct {
 	inverse, scale, lo, hi, unsure float64
 	add                            int64
 	nan                            int
+	single                         [4]float32
 }
 
 // NewQuantizer is nil where numbers are too wide; less is taken from the results, which have to fit Y.
@@ -37,6 +39,7 @@ func NewQuantizer[Y uint8 | int16](level Level, scale float64, zero, lo, hi, les
 	if k := columnsOf(level); k != nil {
 		q.kernel = k.quantize[unsafe.Sizeof(Y(0))-1]
 	}
+	q.single = q.singles()
 	// The rounded inverse and the rounded product are off by less than two units in the last place together, the quotient by half of one,
 	// so that product and quotient are within 2^-51 of each other, relatively. Both are limited before they are rounded, which
 	// limits the error; a product that is not as near to the middle between integers is on the quotient's side of it. Products with
@@ -50,6 +53,22 @@ func NewQuantizer[Y uint8 | int16](level Level, scale float64, zero, lo, hi, les
 	return q
 }
 
+// singles are inverse, lo, hi and unsure for products in float32, tried before those in float64: inverse and product are rounded, each by
+// 2^-24 of itself at most, so that the product is within 2^-23 of the quotient, relatively, but for terms of second order. Those, and
+// the rounding of unsure, are in the slack.
+func (q *Quantizer[Y]) singles() [4]float32 {
+	r := [4]float32{float32(q.inverse), float32(q.lo), float32(q.hi), -1}
+	off := (max(math.Abs(q.lo), math.Abs(q.hi)) + 2) * 0x1.01p-23
+	if off > 0.25 || q.scale < 0x1p-100 || q.scale > 0x1p100 { // bounds that are no float32 numbers, or an inverse that is none
+		return r
+	}
+	r[3] = float32(0.5 - off)
+	if f, _ := math.Frexp(q.scale); f == 0.5 {
+		r[3] = 1
+	}
+	return r
+}
+
 func abs(x int64) int64 { return max(x, -x) }
 
 // Run computes dst from as many elements of src. It reports whether all are numbers.
@@ -57,7 +76,7 @@ func (q *Quantizer[Y]) Run(dst []Y, src []float32) bool {
 	src = src[:len(dst)]
 	done, ok := 0, true
 	if n := len(dst) / 16; q.kernel != 0 && n > 0 {
-		a := quantizerArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, inverse: q.inverse, scale: q.scale, lo: q.lo, hi: q.hi, unsure: q.unsure, add: q.add}
+		a := quantizerArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, inverse: q.inverse, scale: q.scale, lo: q.lo, hi: q.hi, unsure: q.unsure, add: q.add, single: q.single}
 		q.kernel.call(unsafe.Pointer(&a))
 		done, ok = 16*n, a.nan == 0
 	}

@@ -18,59 +18,54 @@ const (
 	quaHi
 	quaUnsure
 	quaAdd
-	quaNaN // result: not 0 where an element is not a number
+	quaNaN    // result: not 0 where an element is not a number
+	quaSingle // float32 numbers: inverse, lo, hi, unsure
 )
 
 // quantizer is Quantizer.Run on 16 elements at a time: the even number nearest to x/scale, between lo and hi, and add. A product with the
-// inverse stands for the quotient, unless the product is as near to the middle between two integers as unsure says.
+// inverse stands for the quotient, unless the product is as near to the middle between two integers as unsure says: first in float32,
+// then, for all 16, in float64.
 func (a lanes) quantizer(bytes int) {
 	name := fmt.Sprintf("quantize%dAVX2", 8*bytes)
 	a.begin(name, name+" is Quantizer.Run.")
 	src, dst, n := reg.RSI, reg.RDI, reg.RDX
 	x, t := a.v(4), a.v(5)
 	inverse, lo, hi, unsure, abs, add, nan, near := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12), a.v(13), a.v(14), a.v(15)
+	singles := func() {
+		for i, to := range []reg.VecPhysical{inverse, lo, hi, unsure} {
+			m := field(quaSingle)
+			m.Disp += 4 * i
+			a.VBROADCASTSS(m, to)
+		}
+		a.VPCMPEQD(abs, abs, abs)
+		a.VPSRLD(operand.Imm(1), abs, abs)
+	}
 	a.MOVQ(field(quaX), src)
 	a.MOVQ(field(quaDst), dst)
 	a.MOVQ(field(quaCount), n)
-	a.VBROADCASTSD(field(quaInverse), inverse)
-	a.VBROADCASTSD(field(quaLo), lo)
-	a.VBROADCASTSD(field(quaHi), hi)
-	a.VBROADCASTSD(field(quaUnsure), unsure)
 	a.VPBROADCASTD(field(quaAdd), add)
-	a.VPCMPEQD(abs, abs, abs)
-	a.VPSRLQ(operand.Imm(1), abs, abs)
 	a.clear(nan)
-	four := []reg.VecPhysical{reg.X0, reg.X1, reg.X2, reg.X3}
-	integers := func(quotient func(), check func()) {
-		for i, to := range four {
-			a.VCVTPS2PD(at(src, 16*i), x)
-			quotient()
-			a.VMAXPD(lo, x, x)
-			a.VMINPD(hi, x, x)
-			a.VROUNDPD(operand.Imm(8), x, t)
-			check()
-			a.VCVTTPD2DQY(t, to)
-		}
-	}
+	singles()
 	a.Label("next")
-	for i := range 2 {
-		a.VMOVUPS(at(src, 32*i), x)
-		a.VCMPPS(operand.Imm(3), x, x, x)
-		a.VORPS(x, nan, nan)
+	eight := [][2]reg.VecPhysical{{reg.Y0, reg.Y1}, {reg.Y2, reg.Y3}}
+	for i, r := range eight {
+		x, t := r[0], r[1]
+		a.VMULPS(at(src, 32*i), inverse, x)
+		a.VMAXPS(x, lo, x) // in this order not a number stays that
+		a.VMINPS(x, hi, x)
+		a.VROUNDPS(operand.Imm(8), x, t)
+		a.VSUBPS(t, x, x)
+		a.VANDPS(abs, x, x)
+		a.VCMPPS(operand.Imm(0x15), unsure, x, x) // not less
 	}
-	a.clear(near)
-	integers(func() { a.VMULPD(inverse, x, x) }, func() {
-		a.VSUBPD(t, x, x)
-		a.VANDPD(abs, x, x)
-		a.VCMPPD(operand.Imm(0x1d), unsure, x, x) // at least
-		a.VORPD(x, near, near)
-	})
-	a.VMOVMSKPD(near, reg.ECX)
+	a.VORPS(reg.Y2, reg.Y0, near)
+	a.VMOVMSKPS(near, reg.ECX)
 	a.TESTL(reg.ECX, reg.ECX)
-	a.JNE(operand.LabelRef("divide"))
+	a.JNE(operand.LabelRef("double"))
+	for _, r := range eight {
+		a.VCVTTPS2DQ(r[1], r[0])
+	}
 	a.Label("pack")
-	a.VINSERTI128(operand.Imm(1), reg.X1, reg.Y0, reg.Y0)
-	a.VINSERTI128(operand.Imm(1), reg.X3, reg.Y2, reg.Y2)
 	a.VPADDD(add, reg.Y0, reg.Y0)
 	a.VPADDD(add, reg.Y2, reg.Y2)
 	a.VPACKSSDW(reg.Y2, reg.Y0, reg.Y0)
@@ -89,9 +84,46 @@ func (a lanes) quantizer(bytes int) {
 	a.VMOVMSKPS(nan, reg.EBX)
 	a.MOVQ(reg.RBX, field(quaNaN))
 	a.end()
-	a.Label("divide")
+
+	a.Label("double")
+	for i, to := range []reg.VecPhysical{inverse, lo, hi, unsure} {
+		a.VBROADCASTSD(field([]int{quaInverse, quaLo, quaHi, quaUnsure}[i]), to)
+	}
+	a.VPCMPEQD(abs, abs, abs)
+	a.VPSRLQ(operand.Imm(1), abs, abs)
+	for i := range 2 {
+		a.VMOVUPS(at(src, 32*i), x)
+		a.VCMPPS(operand.Imm(3), x, x, x)
+		a.VORPS(x, nan, nan)
+	}
+	four := []reg.VecPhysical{reg.X0, reg.X1, reg.X2, reg.X3}
+	integers := func(quotient func(), check func()) {
+		for i, to := range four {
+			a.VCVTPS2PD(at(src, 16*i), x)
+			quotient()
+			a.VMAXPD(lo, x, x)
+			a.VMINPD(hi, x, x)
+			a.VROUNDPD(operand.Imm(8), x, t)
+			check()
+			a.VCVTTPD2DQY(t, to)
+		}
+	}
+	a.clear(near)
+	integers(func() { a.VMULPD(inverse, x, x) }, func() {
+		a.VSUBPD(t, x, x)
+		a.VANDPD(abs, x, x)
+		a.VCMPPD(operand.Imm(0x1d), unsure, x, x) // at least
+		a.VORPD(x, near, near)
+	})
+	a.VMOVMSKPD(near, reg.ECX)
+	a.TESTL(reg.ECX, reg.ECX)
+	a.JEQ(operand.LabelRef("back"))
 	a.VBROADCASTSD(field(quaScale), near)
 	integers(func() { a.VDIVPD(near, x, x) }, func() {})
+	a.Label("back")
+	a.VINSERTI128(operand.Imm(1), reg.X1, reg.Y0, reg.Y0)
+	a.VINSERTI128(operand.Imm(1), reg.X3, reg.Y2, reg.Y2)
+	singles()
 	a.JMP(operand.LabelRef("pack"))
 }
 
