@@ -6,7 +6,7 @@ import (
 )
 
 // Slack is how many elements beyond its last one the native kernels may read of a tensor.
-const Slack = 64
+const Slack = 144
 
 // Conv holds weights for the native inner products. Elements are uint8 with int8 weights (AVX512 alone), or int16 with int16 weights.
 // Sums are modulo 2^32, so they are exact where the final sum fits 32 bits, whatever partial sums do. It is immutable.

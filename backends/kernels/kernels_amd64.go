@@ -94,6 +94,11 @@ const (
 	kFrom32ColumnAVX512
 	kTo8ColumnAVX512
 	kTo16ColumnAVX512
+	kPlanesAVX512
+	kPixels2AVX512
+	kPixels4AVX512
+	kPixels6AVX512
+	kPixelRequantAVX512
 	kWideDot4x2AVX512
 	kWideDot4x1AVX512
 	kWideDot1x4AVX512
@@ -142,6 +147,11 @@ const (
 	kFrom16ColumnAVX2
 	kFrom32ColumnAVX2
 	kTo16ColumnAVX2
+	kPlanesAVX2
+	kPixels2AVX2
+	kPixels4AVX2
+	kPixels6AVX2
+	kPixelRequantAVX2
 	kWideDot2x2AVX2
 	kWideDot2x1AVX2
 	kWideDot1x4AVX2
@@ -336,6 +346,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		to8ColumnAVX512(a)
 	case kTo16ColumnAVX512:
 		to16ColumnAVX512(a)
+	case kPlanesAVX512:
+		planesAVX512(a)
+	case kPixels2AVX512:
+		pixels2AVX512(a)
+	case kPixels4AVX512:
+		pixels4AVX512(a)
+	case kPixels6AVX512:
+		pixels6AVX512(a)
+	case kPixelRequantAVX512:
+		pixelRequantAVX512(a)
 	case kWideDot4x2AVX512:
 		wideDot4x2AVX512(a)
 	case kWideDot4x1AVX512:
@@ -432,6 +452,16 @@ func (k kernel) call(a unsafe.Pointer) {
 		from32ColumnAVX2(a)
 	case kTo16ColumnAVX2:
 		to16ColumnAVX2(a)
+	case kPlanesAVX2:
+		planesAVX2(a)
+	case kPixels2AVX2:
+		pixels2AVX2(a)
+	case kPixels4AVX2:
+		pixels4AVX2(a)
+	case kPixels6AVX2:
+		pixels6AVX2(a)
+	case kPixelRequantAVX2:
+		pixelRequantAVX2(a)
 	case kWideDot2x2AVX2:
 		wideDot2x2AVX2(a)
 	case kWideDot2x1AVX2:
@@ -730,6 +760,21 @@ func to8ColumnAVX512(a unsafe.Pointer)
 func to16ColumnAVX512(a unsafe.Pointer)
 
 //go:noescape
+func planesAVX512(a unsafe.Pointer)
+
+//go:noescape
+func pixels2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func pixels4AVX512(a unsafe.Pointer)
+
+//go:noescape
+func pixels6AVX512(a unsafe.Pointer)
+
+//go:noescape
+func pixelRequantAVX512(a unsafe.Pointer)
+
+//go:noescape
 func wideDot4x2AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -872,6 +917,21 @@ func from32ColumnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func to16ColumnAVX2(a unsafe.Pointer)
+
+//go:noescape
+func planesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func pixels2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func pixels4AVX2(a unsafe.Pointer)
+
+//go:noescape
+func pixels6AVX2(a unsafe.Pointer)
+
+//go:noescape
+func pixelRequantAVX2(a unsafe.Pointer)
 
 //go:noescape
 func wideDot2x2AVX2(a unsafe.Pointer)

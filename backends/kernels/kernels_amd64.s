@@ -10671,6 +10671,425 @@ next:
 	VZEROUPPER
 	RET
 
+// func planesAVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·planesAVX512(SB), NOSPLIT, $0-8
+	MOVQ      a+0(FP), AX
+	MOVQ      72(AX), R12
+	VMOVDQU32 (R12), Z0
+	MOVQ      8(AX), R8
+	MOVQ      16(AX), SI
+	MOVQ      24(AX), CX
+
+row:
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), DX
+
+plane:
+	MOVLQSX (SI), R9
+	ADDQ    (AX), R9
+	ADDQ    (DI), R9
+	MOVQ    R8, R10
+	MOVQ    48(AX), R11
+
+chunk:
+	VMOVDQU32 (R9), Z1
+	VPERMT2W  64(R9), Z0, Z1
+	VMOVDQU32 Z1, (R10)
+	ADDQ      56(AX), R9
+	ADDQ      $0x40, R10
+	DECQ      R11
+	JNE       chunk
+	ADDQ      64(AX), R8
+	ADDQ      $0x08, DI
+	DECQ      DX
+	JNE       plane
+	ADDQ      $0x04, SI
+	DECQ      CX
+	JNE       row
+	VZEROUPPER
+	RET
+
+// func pixels2AVX512(a *byte)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·pixels2AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         R9, R10
+	ADDQ         64(AX), R10
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VPBROADCASTD 4(DX), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU32    (R9)(R11*1), Z8
+	VMOVDQU32    (R10)(R11*1), Z10
+	MOVQ         8(BX), R12
+	VMOVDQU32    (R9)(R12*1), Z9
+	VMOVDQU32    (R10)(R12*1), Z11
+	VPBROADCASTD (DX), Z12
+	VPDPBUSD     Z12, Z8, Z0
+	VPDPBUSD     Z12, Z9, Z1
+	VPDPBUSD     Z12, Z10, Z2
+	VPDPBUSD     Z12, Z11, Z3
+	VPBROADCASTD 4(DX), Z12
+	VPDPBUSD     Z12, Z8, Z4
+	VPDPBUSD     Z12, Z9, Z5
+	VPDPBUSD     Z12, Z10, Z6
+	VPDPBUSD     Z12, Z11, Z7
+	ADDQ         $0x10, BX
+	ADDQ         $0x08, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Z1, Z0, Z0
+	VPMAXSD      Z2, Z0, Z0
+	VPMAXSD      Z3, Z0, Z0
+	VMOVDQU32    Z0, (DI)
+	VPMAXSD      Z5, Z4, Z4
+	VPMAXSD      Z6, Z4, Z4
+	VPMAXSD      Z7, Z4, Z4
+	VMOVDQU32    Z4, 64(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixels4AVX512(a *byte)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·pixels4AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         R9, R10
+	ADDQ         64(AX), R10
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VPBROADCASTD 4(DX), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	VPBROADCASTD 8(DX), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VPBROADCASTD 12(DX), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU32    (R9)(R11*1), Z16
+	VMOVDQU32    (R10)(R11*1), Z18
+	MOVQ         8(BX), R12
+	VMOVDQU32    (R9)(R12*1), Z17
+	VMOVDQU32    (R10)(R12*1), Z19
+	VPBROADCASTD (DX), Z20
+	VPDPBUSD     Z20, Z16, Z0
+	VPDPBUSD     Z20, Z17, Z1
+	VPDPBUSD     Z20, Z18, Z2
+	VPDPBUSD     Z20, Z19, Z3
+	VPBROADCASTD 4(DX), Z20
+	VPDPBUSD     Z20, Z16, Z4
+	VPDPBUSD     Z20, Z17, Z5
+	VPDPBUSD     Z20, Z18, Z6
+	VPDPBUSD     Z20, Z19, Z7
+	VPBROADCASTD 8(DX), Z20
+	VPDPBUSD     Z20, Z16, Z8
+	VPDPBUSD     Z20, Z17, Z9
+	VPDPBUSD     Z20, Z18, Z10
+	VPDPBUSD     Z20, Z19, Z11
+	VPBROADCASTD 12(DX), Z20
+	VPDPBUSD     Z20, Z16, Z12
+	VPDPBUSD     Z20, Z17, Z13
+	VPDPBUSD     Z20, Z18, Z14
+	VPDPBUSD     Z20, Z19, Z15
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Z1, Z0, Z0
+	VPMAXSD      Z2, Z0, Z0
+	VPMAXSD      Z3, Z0, Z0
+	VMOVDQU32    Z0, (DI)
+	VPMAXSD      Z5, Z4, Z4
+	VPMAXSD      Z6, Z4, Z4
+	VPMAXSD      Z7, Z4, Z4
+	VMOVDQU32    Z4, 64(DI)
+	VPMAXSD      Z9, Z8, Z8
+	VPMAXSD      Z10, Z8, Z8
+	VPMAXSD      Z11, Z8, Z8
+	VMOVDQU32    Z8, 128(DI)
+	VPMAXSD      Z13, Z12, Z12
+	VPMAXSD      Z14, Z12, Z12
+	VPMAXSD      Z15, Z12, Z12
+	VMOVDQU32    Z12, 192(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixels6AVX512(a *byte)
+// Requires: AVX, AVX512F, AVX512VNNI
+TEXT ·pixels6AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         R9, R10
+	ADDQ         64(AX), R10
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Z0
+	VMOVAPS      Z0, Z1
+	VMOVAPS      Z0, Z2
+	VMOVAPS      Z0, Z3
+	VPBROADCASTD 4(DX), Z4
+	VMOVAPS      Z4, Z5
+	VMOVAPS      Z4, Z6
+	VMOVAPS      Z4, Z7
+	VPBROADCASTD 8(DX), Z8
+	VMOVAPS      Z8, Z9
+	VMOVAPS      Z8, Z10
+	VMOVAPS      Z8, Z11
+	VPBROADCASTD 12(DX), Z12
+	VMOVAPS      Z12, Z13
+	VMOVAPS      Z12, Z14
+	VMOVAPS      Z12, Z15
+	VPBROADCASTD 16(DX), Z16
+	VMOVAPS      Z16, Z17
+	VMOVAPS      Z16, Z18
+	VMOVAPS      Z16, Z19
+	VPBROADCASTD 20(DX), Z20
+	VMOVAPS      Z20, Z21
+	VMOVAPS      Z20, Z22
+	VMOVAPS      Z20, Z23
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU32    (R9)(R11*1), Z24
+	VMOVDQU32    (R10)(R11*1), Z26
+	MOVQ         8(BX), R12
+	VMOVDQU32    (R9)(R12*1), Z25
+	VMOVDQU32    (R10)(R12*1), Z27
+	VPBROADCASTD (DX), Z28
+	VPDPBUSD     Z28, Z24, Z0
+	VPDPBUSD     Z28, Z25, Z1
+	VPDPBUSD     Z28, Z26, Z2
+	VPDPBUSD     Z28, Z27, Z3
+	VPBROADCASTD 4(DX), Z28
+	VPDPBUSD     Z28, Z24, Z4
+	VPDPBUSD     Z28, Z25, Z5
+	VPDPBUSD     Z28, Z26, Z6
+	VPDPBUSD     Z28, Z27, Z7
+	VPBROADCASTD 8(DX), Z28
+	VPDPBUSD     Z28, Z24, Z8
+	VPDPBUSD     Z28, Z25, Z9
+	VPDPBUSD     Z28, Z26, Z10
+	VPDPBUSD     Z28, Z27, Z11
+	VPBROADCASTD 12(DX), Z28
+	VPDPBUSD     Z28, Z24, Z12
+	VPDPBUSD     Z28, Z25, Z13
+	VPDPBUSD     Z28, Z26, Z14
+	VPDPBUSD     Z28, Z27, Z15
+	VPBROADCASTD 16(DX), Z28
+	VPDPBUSD     Z28, Z24, Z16
+	VPDPBUSD     Z28, Z25, Z17
+	VPDPBUSD     Z28, Z26, Z18
+	VPDPBUSD     Z28, Z27, Z19
+	VPBROADCASTD 20(DX), Z28
+	VPDPBUSD     Z28, Z24, Z20
+	VPDPBUSD     Z28, Z25, Z21
+	VPDPBUSD     Z28, Z26, Z22
+	VPDPBUSD     Z28, Z27, Z23
+	ADDQ         $0x10, BX
+	ADDQ         $0x18, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Z1, Z0, Z0
+	VPMAXSD      Z2, Z0, Z0
+	VPMAXSD      Z3, Z0, Z0
+	VMOVDQU32    Z0, (DI)
+	VPMAXSD      Z5, Z4, Z4
+	VPMAXSD      Z6, Z4, Z4
+	VPMAXSD      Z7, Z4, Z4
+	VMOVDQU32    Z4, 64(DI)
+	VPMAXSD      Z9, Z8, Z8
+	VPMAXSD      Z10, Z8, Z8
+	VPMAXSD      Z11, Z8, Z8
+	VMOVDQU32    Z8, 128(DI)
+	VPMAXSD      Z13, Z12, Z12
+	VPMAXSD      Z14, Z12, Z12
+	VPMAXSD      Z15, Z12, Z12
+	VMOVDQU32    Z12, 192(DI)
+	VPMAXSD      Z17, Z16, Z16
+	VPMAXSD      Z18, Z16, Z16
+	VPMAXSD      Z19, Z16, Z16
+	VMOVDQU32    Z16, 256(DI)
+	VPMAXSD      Z21, Z20, Z20
+	VPMAXSD      Z22, Z20, Z20
+	VPMAXSD      Z23, Z20, Z20
+	VMOVDQU32    Z20, 320(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixelRequantAVX512(a *byte)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·pixelRequantAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Z8
+	VPBROADCASTD 72(AX), Z9
+	VPBROADCASTB 80(AX), Z10
+	VPBROADCASTB 88(AX), Z11
+	MOVQ         $0x0d0905010c080400, BX
+	VMOVQ        BX, X12
+	MOVQ         $0x0f0b07030e0a0602, BX
+	VPINSRQ      $0x01, BX, X12, X12
+	VPMOVZXBD    X12, Z12
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), DX
+	MOVQ         32(AX), CX
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	LEAQ         (R9)(R9*2), R10
+	MOVQ         64(AX), R11
+
+tile:
+	VCVTDQ2PS    (SI), Z0
+	VBROADCASTSS (BX), Z13
+	VFMADD213PS  Z8, Z13, Z0
+	VPADDD       Z9, Z0, Z0
+	VCVTDQ2PS    64(SI), Z1
+	VBROADCASTSS 4(BX), Z13
+	VFMADD213PS  Z8, Z13, Z1
+	VPADDD       Z9, Z1, Z1
+	CMPQ         R8, $0x02
+	JEQ          pixels
+	VCVTDQ2PS    128(SI), Z2
+	VBROADCASTSS 8(BX), Z13
+	VFMADD213PS  Z8, Z13, Z2
+	VPADDD       Z9, Z2, Z2
+	VCVTDQ2PS    192(SI), Z3
+	VBROADCASTSS 12(BX), Z13
+	VFMADD213PS  Z8, Z13, Z3
+	VPADDD       Z9, Z3, Z3
+	CMPQ         R8, $0x04
+	JEQ          pixels
+	VCVTDQ2PS    256(SI), Z4
+	VBROADCASTSS 16(BX), Z13
+	VFMADD213PS  Z8, Z13, Z4
+	VPADDD       Z9, Z4, Z4
+	VCVTDQ2PS    320(SI), Z5
+	VBROADCASTSS 20(BX), Z13
+	VFMADD213PS  Z8, Z13, Z5
+	VPADDD       Z9, Z5, Z5
+	CMPQ         R8, $0x06
+	JEQ          pixels
+	VCVTDQ2PS    384(SI), Z6
+	VBROADCASTSS 24(BX), Z13
+	VFMADD213PS  Z8, Z13, Z6
+	VPADDD       Z9, Z6, Z6
+	VCVTDQ2PS    448(SI), Z7
+	VBROADCASTSS 28(BX), Z13
+	VFMADD213PS  Z8, Z13, Z7
+	VPADDD       Z9, Z7, Z7
+
+pixels:
+	MOVLQSX       (DX), DI
+	ADDQ          16(AX), DI
+	VPACKSSDW     Z4, Z0, Z0
+	VPACKSSDW     Z5, Z1, Z1
+	VPACKSSDW     Z6, Z2, Z2
+	VPACKSSDW     Z7, Z3, Z3
+	VPACKUSWB     Z2, Z0, Z0
+	VPMAXUB       Z10, Z0, Z0
+	VPMINUB       Z11, Z0, Z0
+	VPACKUSWB     Z3, Z1, Z1
+	VPMAXUB       Z10, Z1, Z1
+	VPMINUB       Z11, Z1, Z1
+	VPUNPCKHBW    Z1, Z0, Z2
+	VPUNPCKLBW    Z1, Z0, Z0
+	VPUNPCKHWD    Z2, Z0, Z1
+	VPUNPCKLWD    Z2, Z0, Z0
+	VPUNPCKHDQ    Z1, Z0, Z2
+	VPUNPCKLDQ    Z1, Z0, Z0
+	VMOVQ         X0, (DI)
+	VMOVHPS       X0, (DI)(R9*1)
+	VMOVQ         X2, (DI)(R9*2)
+	VMOVHPS       X2, (DI)(R10*1)
+	LEAQ          (DI)(R9*4), DI
+	VEXTRACTI32X4 $0x01, Z0, X1
+	VEXTRACTI32X4 $0x01, Z2, X3
+	VMOVQ         X1, (DI)
+	VMOVHPS       X1, (DI)(R9*1)
+	VMOVQ         X3, (DI)(R9*2)
+	VMOVHPS       X3, (DI)(R10*1)
+	LEAQ          (DI)(R9*4), DI
+	VEXTRACTI32X4 $0x02, Z0, X1
+	VEXTRACTI32X4 $0x02, Z2, X3
+	VMOVQ         X1, (DI)
+	VMOVHPS       X1, (DI)(R9*1)
+	VMOVQ         X3, (DI)(R9*2)
+	VMOVHPS       X3, (DI)(R10*1)
+	LEAQ          (DI)(R9*4), DI
+	VEXTRACTI32X4 $0x03, Z0, X1
+	VEXTRACTI32X4 $0x03, Z2, X3
+	VMOVQ         X1, (DI)
+	VMOVHPS       X1, (DI)(R9*1)
+	VMOVQ         X3, (DI)(R9*2)
+	VMOVHPS       X3, (DI)(R10*1)
+	LEAQ          (DI)(R9*4), DI
+	ADDQ          56(AX), SI
+	ADDQ          $0x04, DX
+	DECQ          CX
+	JNE           tile
+	VZEROUPPER
+	RET
+
 // func wideDot4x2AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
 TEXT ·wideDot4x2AVX512(SB), NOSPLIT, $0-8
@@ -19664,6 +20083,377 @@ next:
 	ADDQ         $0x08, DI
 	DECQ         DX
 	JNE          next
+	VZEROUPPER
+	RET
+
+// func planesAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·planesAVX2(SB), NOSPLIT, $0-8
+	MOVQ    a+0(FP), AX
+	MOVQ    72(AX), R12
+	VMOVDQU (R12), Y2
+	VMOVDQU 32(R12), Y3
+	MOVQ    80(AX), R13
+	ADDQ    R13, R13
+	LEAQ    (R13)(R13*1), R14
+	LEAQ    (R13)(R13*2), BX
+	MOVQ    8(AX), R8
+	MOVQ    16(AX), SI
+	MOVQ    24(AX), CX
+
+row:
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), DX
+
+plane:
+	MOVLQSX (SI), R9
+	ADDQ    (AX), R9
+	ADDQ    (DI), R9
+	MOVQ    R8, R10
+	MOVQ    48(AX), R11
+
+chunk:
+	VMOVDQU     (R9), X0
+	VMOVDQU     (R9)(R13*1), X1
+	VINSERTI128 $0x01, (R9)(R14*1), Y0, Y0
+	VINSERTI128 $0x01, (R9)(BX*1), Y1, Y1
+	VPSHUFB     Y2, Y0, Y0
+	VPSHUFB     Y3, Y1, Y1
+	VPOR        Y1, Y0, Y0
+	VMOVDQU     Y0, (R10)
+	ADDQ        56(AX), R9
+	ADDQ        $0x20, R10
+	DECQ        R11
+	JNE         chunk
+	ADDQ        64(AX), R8
+	ADDQ        $0x08, DI
+	DECQ        DX
+	JNE         plane
+	ADDQ        $0x04, SI
+	DECQ        CX
+	JNE         row
+	VZEROUPPER
+	RET
+
+// func pixels2AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixels2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Y0
+	VMOVAPS      Y0, Y1
+	VPBROADCASTD 4(DX), Y2
+	VMOVAPS      Y2, Y3
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU      (R9)(R11*1), Y4
+	MOVQ         8(BX), R12
+	VMOVDQU      (R9)(R12*1), Y5
+	VPBROADCASTD (DX), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y6, Y5, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y6, Y5, Y7
+	VPADDD       Y7, Y3, Y3
+	ADDQ         $0x10, BX
+	ADDQ         $0x08, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Y1, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VPMAXSD      Y3, Y2, Y2
+	VMOVDQU      Y2, 32(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixels4AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixels4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Y0
+	VMOVAPS      Y0, Y1
+	VPBROADCASTD 4(DX), Y2
+	VMOVAPS      Y2, Y3
+	VPBROADCASTD 8(DX), Y4
+	VMOVAPS      Y4, Y5
+	VPBROADCASTD 12(DX), Y6
+	VMOVAPS      Y6, Y7
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU      (R9)(R11*1), Y8
+	MOVQ         8(BX), R12
+	VMOVDQU      (R9)(R12*1), Y9
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 12(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Y1, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VPMAXSD      Y3, Y2, Y2
+	VMOVDQU      Y2, 32(DI)
+	VPMAXSD      Y5, Y4, Y4
+	VMOVDQU      Y4, 64(DI)
+	VPMAXSD      Y7, Y6, Y6
+	VMOVDQU      Y6, 96(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixels6AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixels6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX      (SI), R9
+	ADDQ         (AX), R9
+	MOVQ         24(AX), DX
+	VPBROADCASTD (DX), Y0
+	VMOVAPS      Y0, Y1
+	VPBROADCASTD 4(DX), Y2
+	VMOVAPS      Y2, Y3
+	VPBROADCASTD 8(DX), Y4
+	VMOVAPS      Y4, Y5
+	VPBROADCASTD 12(DX), Y6
+	VMOVAPS      Y6, Y7
+	VPBROADCASTD 16(DX), Y8
+	VMOVAPS      Y8, Y9
+	VPBROADCASTD 20(DX), Y10
+	VMOVAPS      Y10, Y11
+	MOVQ         8(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), CX
+
+step:
+	MOVQ         (BX), R11
+	VMOVDQU      (R9)(R11*1), Y12
+	MOVQ         8(BX), R12
+	VMOVDQU      (R9)(R12*1), Y13
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y5, Y5
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y7, Y7
+	VPBROADCASTD 16(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y9, Y9
+	VPBROADCASTD 20(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y11, Y11
+	ADDQ         $0x10, BX
+	ADDQ         $0x18, DX
+	DECQ         CX
+	JNE          step
+	VPMAXSD      Y1, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VPMAXSD      Y3, Y2, Y2
+	VMOVDQU      Y2, 32(DI)
+	VPMAXSD      Y5, Y4, Y4
+	VMOVDQU      Y4, 64(DI)
+	VPMAXSD      Y7, Y6, Y6
+	VMOVDQU      Y6, 96(DI)
+	VPMAXSD      Y9, Y8, Y8
+	VMOVDQU      Y8, 128(DI)
+	VPMAXSD      Y11, Y10, Y10
+	VMOVDQU      Y10, 160(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixelRequantAVX2(a *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·pixelRequantAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         $0x4b400000, BX
+	VMOVQ        BX, X8
+	VPBROADCASTD X8, Y8
+	VPBROADCASTD 72(AX), Y9
+	VPBROADCASTW 80(AX), Y10
+	VPBROADCASTW 88(AX), Y11
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         24(AX), DX
+	MOVQ         32(AX), CX
+	MOVQ         40(AX), R8
+	MOVQ         48(AX), R9
+	LEAQ         (R9)(R9*2), R10
+	MOVQ         64(AX), R11
+
+tile:
+	VMOVDQU      (SI), Y0
+	VPMAXSD      (SI)(R11*1), Y0, Y0
+	VCVTDQ2PS    Y0, Y0
+	VBROADCASTSS (BX), Y13
+	VFMADD213PS  Y8, Y13, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      32(SI), Y1
+	VPMAXSD      32(SI)(R11*1), Y1, Y1
+	VCVTDQ2PS    Y1, Y1
+	VBROADCASTSS 4(BX), Y13
+	VFMADD213PS  Y8, Y13, Y1
+	VPADDD       Y9, Y1, Y1
+	CMPQ         R8, $0x02
+	JEQ          pixels
+	VMOVDQU      64(SI), Y2
+	VPMAXSD      64(SI)(R11*1), Y2, Y2
+	VCVTDQ2PS    Y2, Y2
+	VBROADCASTSS 8(BX), Y13
+	VFMADD213PS  Y8, Y13, Y2
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      96(SI), Y3
+	VPMAXSD      96(SI)(R11*1), Y3, Y3
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS 12(BX), Y13
+	VFMADD213PS  Y8, Y13, Y3
+	VPADDD       Y9, Y3, Y3
+	CMPQ         R8, $0x04
+	JEQ          pixels
+	VMOVDQU      128(SI), Y4
+	VPMAXSD      128(SI)(R11*1), Y4, Y4
+	VCVTDQ2PS    Y4, Y4
+	VBROADCASTSS 16(BX), Y13
+	VFMADD213PS  Y8, Y13, Y4
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      160(SI), Y5
+	VPMAXSD      160(SI)(R11*1), Y5, Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS 20(BX), Y13
+	VFMADD213PS  Y8, Y13, Y5
+	VPADDD       Y9, Y5, Y5
+	CMPQ         R8, $0x06
+	JEQ          pixels
+	VMOVDQU      192(SI), Y6
+	VPMAXSD      192(SI)(R11*1), Y6, Y6
+	VCVTDQ2PS    Y6, Y6
+	VBROADCASTSS 24(BX), Y13
+	VFMADD213PS  Y8, Y13, Y6
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      224(SI), Y7
+	VPMAXSD      224(SI)(R11*1), Y7, Y7
+	VCVTDQ2PS    Y7, Y7
+	VBROADCASTSS 28(BX), Y13
+	VFMADD213PS  Y8, Y13, Y7
+	VPADDD       Y9, Y7, Y7
+
+pixels:
+	MOVLQSX      (DX), DI
+	ADDQ         16(AX), DI
+	VPACKSSDW    Y4, Y0, Y0
+	VPACKSSDW    Y5, Y1, Y1
+	VPACKSSDW    Y6, Y2, Y2
+	VPACKSSDW    Y7, Y3, Y3
+	VPMAXSW      Y10, Y0, Y0
+	VPMINSW      Y11, Y0, Y0
+	VPMAXSW      Y10, Y1, Y1
+	VPMINSW      Y11, Y1, Y1
+	VPMAXSW      Y10, Y2, Y2
+	VPMINSW      Y11, Y2, Y2
+	VPMAXSW      Y10, Y3, Y3
+	VPMINSW      Y11, Y3, Y3
+	VPUNPCKLWD   Y1, Y0, Y4
+	VPUNPCKHWD   Y1, Y0, Y5
+	VPUNPCKLWD   Y3, Y2, Y6
+	VPUNPCKHWD   Y3, Y2, Y7
+	VPUNPCKLDQ   Y6, Y4, Y0
+	VPUNPCKHDQ   Y6, Y4, Y1
+	VPUNPCKLDQ   Y7, Y5, Y2
+	VPUNPCKHDQ   Y7, Y5, Y3
+	VPUNPCKLQDQ  Y2, Y0, Y4
+	VPUNPCKHQDQ  Y2, Y0, Y5
+	VPUNPCKLQDQ  Y3, Y1, Y6
+	VPUNPCKHQDQ  Y3, Y1, Y7
+	VMOVDQU      X4, (DI)
+	VMOVDQU      X5, (DI)(R9*1)
+	VMOVDQU      X6, (DI)(R9*2)
+	VMOVDQU      X7, (DI)(R10*1)
+	LEAQ         (DI)(R9*4), DI
+	VEXTRACTI128 $0x01, Y4, (DI)
+	VEXTRACTI128 $0x01, Y5, (DI)(R9*1)
+	VEXTRACTI128 $0x01, Y6, (DI)(R9*2)
+	VEXTRACTI128 $0x01, Y7, (DI)(R10*1)
+	ADDQ         56(AX), SI
+	ADDQ         $0x04, DX
+	DECQ         CX
+	JNE          tile
 	VZEROUPPER
 	RET
 

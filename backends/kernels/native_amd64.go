@@ -77,6 +77,24 @@ var requants = [3][4]kernel{
 	{kRequantI16AVX2, kRequantEvenI16AVX2, kRequantPoolI16AVX2, kRequantEvenPoolI16AVX2},
 }
 
+// pixelsOf are those of a level, or nil.
+func pixelsOf(l Level) *pixelKernels {
+	switch l {
+	case AVX512:
+		return &pixels512
+	case AVX2:
+		return &pixels256
+	}
+	return nil
+}
+
+var (
+	pixels512 = pixelKernels{level: AVX512, lanes: 16, size: 1, rows: 2, most: 8, planes: kPlanesAVX512,
+		sums: [3]kernel{kPixels2AVX512, kPixels4AVX512, kPixels6AVX512}, requant: kPixelRequantAVX512}
+	pixels256 = pixelKernels{level: AVX2, lanes: 8, size: 2, rows: 1, most: 12, planes: kPlanesAVX2,
+		sums: [3]kernel{kPixels2AVX2, kPixels4AVX2, kPixels6AVX2}, requant: kPixelRequantAVX2}
+)
+
 // tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.
 func tableKernel(l Level) kernel {
 	if l == AVX512 && cpu.X86.HasAVX512VBMI {

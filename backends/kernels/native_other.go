@@ -16,6 +16,8 @@ func requantKernels(Level, int, bool) (one, pool kernel) {
 	panic("kernels: no native code for this CPU")
 }
 
+func pixelsOf(Level) *pixelKernels { return nil }
+
 func tableKernel(Level) kernel { return 0 }
 
 const turnKernel kernel = 0

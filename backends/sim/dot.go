@@ -221,6 +221,7 @@ type asmDot[X uint8 | int16] struct {
 	poolChunk int
 	poolOut   *layout
 	poolID    int
+	pixels    *kernels.PixelLanes[X] // that does all of it, or nil
 }
 
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.

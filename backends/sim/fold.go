@@ -58,3 +58,14 @@ func foldTime(g *hw.Geometry, f int, level kernels.Level, size int) int {
 	steps := ((g.KW+(f-1)*g.SW)*g.C*size + 3) / 4 * g.KH
 	return g.OH * g.OW / f * steps * (blocks/2*two + blocks%2*5)
 }
+
+// pixelTime counts the time of a convolution with pixels in lanes (kernels.PixelLanes), pairs of them in two registers, in the same units.
+func pixelTime(g *hw.Geometry, level kernels.Level, size int) int {
+	lanes := 16
+	if level == kernels.AVX2 {
+		lanes = 8
+	}
+	steps := (g.KW*g.C*size + 3) / 4 * g.KH
+	registers := g.OH * 2 * ((g.OW/2 + lanes - 1) / lanes)
+	return registers * ((g.OC + 1) / 2 * 2) * steps * 5
+}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"unsafe"
 
 	"quern/backends/kernels"
 	"quern/ir/hw"
@@ -61,14 +62,14 @@ func (nothing) run(*State) {}
 func fusePool(m *Machine, j, i int) bool {
 	switch r := m.steps[j].(type) {
 	case *asmDot[uint8]:
-		return r.fuse(m, i)
+		return r.fuse(m, j, i)
 	case *asmDot[int16]:
-		return r.fuse(m, i)
+		return r.fuse(m, j, i)
 	}
 	return false
 }
 
-func (r *asmDot[X]) fuse(m *Machine, i int) bool {
+func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
 	k := m.p.Kernels[i]
 	w, f := k.Window, r.fold
 	oc := r.d.OC / f
@@ -88,6 +89,11 @@ func (r *asmDot[X]) fuse(m *Machine, i int) bool {
 	if !two || len(r.groups) > 1 || w.H != r.d.OH || w.W != f*r.d.OW || 2*w.OW != w.W || w.OH != w.H/2 {
 		return false
 	}
+	r.poolOut, r.poolID = &m.layouts[k.Out.ID], k.Out.ID
+	if r.pixels = r.pixelLanes(m, m.p.Kernels[j]); r.pixels != nil {
+		m.acc = max(m.acc, r.pixels.Scratch())
+		return true
+	}
 	// Whole pairs of rows at a time, and whole tiles.
 	unit, tile := 2*r.d.OW, r.groups[0].Tile()
 	for unit%tile > 0 {
@@ -96,15 +102,41 @@ func (r *asmDot[X]) fuse(m *Machine, i int) bool {
 	total := (r.d.OH*r.d.OW + tile - 1) / tile * tile
 	width := r.groups[0].Width()
 	r.poolChunk = min(max(cached/width/unit, 1)*unit, total)
-	r.poolOut, r.poolID = &m.layouts[k.Out.ID], k.Out.ID
 	m.acc = max(m.acc, r.poolChunk*width+r.scratch)
 	return true
+}
+
+// pixelLanes is convolution k with pixels in lanes and the pooling behind it, or nil where kernels.PixelLanes is none for it or takes longer.
+func (r *asmDot[X]) pixelLanes(m *Machine, k *hw.Kernel) *kernels.PixelLanes[X] {
+	q, same := any(r.pool8).(*kernels.Requant32[X])
+	if !same {
+		q, same = any(r.pool16).(*kernels.Requant32[X])
+	}
+	d, l := k.Dot, &r.im.layout
+	g := &d.Geometry
+	size := int(unsafe.Sizeof(X(0)))
+	if !same || q == nil || d.Groups > 1 || g.DH > 1 || g.DW > 1 || pixelTime(g, m.level, size) > foldTime(g, r.fold, m.level, size) {
+		return nil
+	}
+	s := kernels.PixelShape{C: g.C, KH: g.KH, KW: g.KW, SH: g.SH, SW: g.SW, OH: g.OH / 2, OW: g.OW / 2}
+	for y := range (g.OH-1)*g.SH + g.KH {
+		s.Rows = append(s.Rows, l.at(y-g.PH, -g.PW))
+	}
+	return kernels.NewPixelLanes(m.level, s, d.Weights, shifted(d, l.zero, 0, d.OC), q)
 }
 
 // pooled is run with the pooling behind it.
 func (r *asmDot[X]) pooled(s *State) {
 	x, d, f := cellsOf[X](r.im.cells(s)), r.d, r.fold
 	out, l := &s.bufs[r.poolID], r.poolOut
+	if r.pixels != nil {
+		step := l.width * l.c
+		if l.dense() {
+			step = r.fold * r.d.OW / 2 * l.c
+		}
+		r.pixels.Run(cellsOf[X](out)[l.at(0, 0):], step, x, s.acc)
+		return
+	}
 	width := r.groups[0].Width()
 	oc := d.OC / f
 	// Neighbours are folded into one pixel, in pairs; or a pair is two pixels.

@@ -96,6 +96,11 @@ func generate() (map[string][]byte, error) {
 		}
 		l.splitBlend()
 		l.columns()
+		l.planes()
+		for _, channels := range []int{2, 4, 6} {
+			l.pixels(channels)
+		}
+		l.pixelRequant()
 		for _, t := range l.wideTiles() {
 			l.wideDot(t[0], t[1])
 		}
