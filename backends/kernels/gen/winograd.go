@@ -150,6 +150,9 @@ const ahead = 4096
 
 // products adds up the products of each point of all tiles over channels, for some tiles by some blocks of output channels at a time. Far
 // weights are too many for the caches of a core.
+//
+// On a Zen 4 a store takes the place of two VPDPWSSD, whose third operand it is in the way of, but of no VPMADDWD. So the first step, which
+// runs beside the stores of the tiles before, does without the former.
 func (a lanes) products(tiles, blocks int, far bool) {
 	name := fmt.Sprintf("products%dx%d%s", tiles, blocks, a.suffix())
 	if far {
@@ -177,43 +180,47 @@ func (a lanes) products(tiles, blocks int, far bool) {
 	a.MOVQ(next, x)
 	a.MOVQ(first, w)
 	a.MOVQ(field(productsSteps), n)
-	for t := range tiles {
-		for b := range blocks {
-			a.clear(sum(t, b))
+	step := func(first bool) {
+		for i := 0; far && i < 2*blocks*size; i += 64 {
+			a.PREFETCHT0(at(w, ahead+i))
 		}
-	}
-	a.Label("step")
-	for i := 0; far && i < 2*blocks*size; i += 64 {
-		a.PREFETCHT0(at(w, ahead+i))
-	}
-	for half := range 2 {
-		for b := range blocks {
-			a.load(at(w, (half*blocks+b)*size), weights(b))
-		}
-		for t := range tiles {
-			m := tile(x, t)
-			switch t {
-			case 6:
-				m.Index, m.Scale = reg.R9, 2
-			case 7:
-				m.Index, m.Scale = seven, 1
-			}
-			m.Disp = 4 * half
-			a.VPBROADCASTD(m, d)
+		for half := range 2 {
 			for b := range blocks {
-				if a.zmm {
-					a.VPDPWSSD(weights(b), d, sum(t, b))
-					continue
+				a.load(at(w, (half*blocks+b)*size), weights(b))
+			}
+			for t := range tiles {
+				m := tile(x, t)
+				switch t {
+				case 6:
+					m.Index, m.Scale = reg.R9, 2
+				case 7:
+					m.Index, m.Scale = seven, 1
 				}
-				a.VPMADDWD(weights(b), d, tmp)
-				a.VPADDD(tmp, sum(t, b), sum(t, b))
+				m.Disp = 4 * half
+				a.VPBROADCASTD(m, d)
+				for b := range blocks {
+					switch {
+					case first && half == 0:
+						a.VPMADDWD(weights(b), d, sum(t, b))
+					case a.zmm && !first:
+						a.VPDPWSSD(weights(b), d, sum(t, b))
+					default:
+						a.VPMADDWD(weights(b), d, tmp)
+						a.VPADDD(tmp, sum(t, b), sum(t, b))
+					}
+				}
 			}
 		}
+		a.ADDQ(operand.Imm(8), x)
+		a.ADDQ(operand.I32(2*blocks*size), w)
+		a.DECQ(n)
 	}
-	a.ADDQ(operand.Imm(8), x)
-	a.ADDQ(operand.I32(2*blocks*size), w)
-	a.DECQ(n)
+	step(true)
+	a.JEQ(operand.LabelRef("store"))
+	a.Label("step")
+	step(false)
 	a.JNE(operand.LabelRef("step"))
+	a.Label("store")
 	for t := range tiles {
 		for b := range blocks {
 			a.store(sum(t, b), at(acc, b*size))
