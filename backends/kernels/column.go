@@ -67,6 +67,7 @@ type winogradKernels struct {
 	tiles    [2][2]kernel      // by stride and bytes of an element, less 1
 	half     [2][2]kernel      // those of registers half as wide
 	untiles  [2]kernel         // by stride
+	requant  [2][2]kernel      // by stride and bytes of a result, less 1
 	split    [2]kernel         // tiles and untiles of words as bytes
 	products [2][]productsForm // the second ones for weights far away
 	pace     winogradPace

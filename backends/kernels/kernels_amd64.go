@@ -62,11 +62,15 @@ const (
 	kTiles16AVX512
 	kUntilesAVX512
 	kTiles8AVX512
+	kRequantTiles16AVX512
+	kRequantTiles8AVX512
 	kSplitTilesAVX512
 	kSplitUntilesAVX512
 	kTilesStride16AVX512
 	kUntilesStrideAVX512
 	kTilesStride8AVX512
+	kRequantTilesStride16AVX512
+	kRequantTilesStride8AVX512
 	kProducts8x1AVX512
 	kProducts8x2AVX512
 	kProducts4x4AVX512
@@ -127,11 +131,13 @@ const (
 	kTiles16AVX2
 	kUntilesAVX2
 	kTiles8AVX2
+	kRequantTiles16AVX2
 	kSplitTilesAVX2
 	kSplitUntilesAVX2
 	kTilesStride16AVX2
 	kUntilesStrideAVX2
 	kTilesStride8AVX2
+	kRequantTilesStride16AVX2
 	kProducts4x2AVX2
 	kFarProducts4x2AVX2
 	kLineAVX2
@@ -282,6 +288,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		untilesAVX512(a)
 	case kTiles8AVX512:
 		tiles8AVX512(a)
+	case kRequantTiles16AVX512:
+		requantTiles16AVX512(a)
+	case kRequantTiles8AVX512:
+		requantTiles8AVX512(a)
 	case kSplitTilesAVX512:
 		splitTilesAVX512(a)
 	case kSplitUntilesAVX512:
@@ -292,6 +302,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		untilesStrideAVX512(a)
 	case kTilesStride8AVX512:
 		tilesStride8AVX512(a)
+	case kRequantTilesStride16AVX512:
+		requantTilesStride16AVX512(a)
+	case kRequantTilesStride8AVX512:
+		requantTilesStride8AVX512(a)
 	case kProducts8x1AVX512:
 		products8x1AVX512(a)
 	case kProducts8x2AVX512:
@@ -412,6 +426,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		untilesAVX2(a)
 	case kTiles8AVX2:
 		tiles8AVX2(a)
+	case kRequantTiles16AVX2:
+		requantTiles16AVX2(a)
 	case kSplitTilesAVX2:
 		splitTilesAVX2(a)
 	case kSplitUntilesAVX2:
@@ -422,6 +438,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		untilesStrideAVX2(a)
 	case kTilesStride8AVX2:
 		tilesStride8AVX2(a)
+	case kRequantTilesStride16AVX2:
+		requantTilesStride16AVX2(a)
 	case kProducts4x2AVX2:
 		products4x2AVX2(a)
 	case kFarProducts4x2AVX2:
@@ -664,6 +682,12 @@ func untilesAVX512(a unsafe.Pointer)
 func tiles8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func requantTiles16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantTiles8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -677,6 +701,12 @@ func untilesStrideAVX512(a unsafe.Pointer)
 
 //go:noescape
 func tilesStride8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantTilesStride16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantTilesStride8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func products8x1AVX512(a unsafe.Pointer)
@@ -859,6 +889,9 @@ func untilesAVX2(a unsafe.Pointer)
 func tiles8AVX2(a unsafe.Pointer)
 
 //go:noescape
+func requantTiles16AVX2(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -872,6 +905,9 @@ func untilesStrideAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tilesStride8AVX2(a unsafe.Pointer)
+
+//go:noescape
+func requantTilesStride16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func products4x2AVX2(a unsafe.Pointer)

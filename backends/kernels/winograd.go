@@ -59,11 +59,13 @@ type productsArgs struct {
 
 // untilesArgs is what the kernels take that transform products back.
 type untilesArgs struct {
-	x, acc, bias, square unsafe.Pointer
+	x, dst, each, square unsafe.Pointer
 	tile                 unsafe.Pointer
 	tiles, blocks        int
 	plane, row           int
 	ninth, high          int
+	rest, pixel          int
+	plus, lo, hi         int64
 	_                    uintptr // scratch of the kernel
 }
 
@@ -254,34 +256,58 @@ func (r *Winograd[X]) groups(n int) int { return (n + r.Tile() - 1) / r.Tile() }
 func (r *Winograd[X]) sums(acc []int32, high int, tail []int32, x []X, first, n int) {
 	width, groups := r.Width(), r.groups(n)
 	_ = acc[high+groups*r.Tile()*width-1]
-	tn, mn, sn := r.scratch()
-	tail = tail[:r.Scratch()]
-	t, m, strip, square := tail[:tn], tail[tn:tn+mn], tail[tn+mn:tn+mn+sn], tail[tn+mn+sn:]
-	ts := unsafe.Slice((*int16)(unsafe.Pointer(&t[0])), 2*len(t))
-	var zero X
-	size := int(unsafe.Sizeof(zero))
-	_ = x[r.rows[len(r.rows)-1]/size+r.pixels()*r.c-1]
-	a := tilesArgs{x: unsafe.Pointer(&x[0]), strip: unsafe.Pointer(&strip[0]), cols: r.pixels(), step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip, plane: 2 * r.width}
-	b := untilesArgs{x: unsafe.Pointer(&m[0]), bias: unsafe.Pointer(unsafe.SliceData(r.bias)), high: 4 * high, square: unsafe.Pointer(&square[0]), tile: unsafe.Pointer(&r.out[0]), plane: 4 * width, row: 4 * width * r.ow, ninth: ninth}
+	w := r.work(tail, x)
+	w.back.each, w.back.high, w.back.tile, w.back.row = unsafe.Pointer(unsafe.SliceData(r.bias)), 4*high, unsafe.Pointer(&r.out[0]), 4*width*r.ow
 	y, end := first/r.ow, (first+n)/r.ow
 	for i := range groups {
-		rows := 0 // of tiles
-		for ; rows < r.group && y < end; rows++ {
-			for j := range r.side() {
-				a.row[j] = r.rows[min(y*r.stride+j, len(r.rows)-1)]
-			}
-			a.dst, a.blocks = unsafe.Pointer(&ts[rows*r.strip*r.parts*r.planes()*r.width]), r.width/r.words
-			r.in.call(unsafe.Pointer(&a))
-			y += winogradOut
-		}
-		products, weights := m, r.w
-		for _, s := range r.runs {
-			p := productsArgs{x: unsafe.Pointer(&ts[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points, columns: r.columns,
-				groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * a.plane, plane: s.terms * a.plane, tileAcc: r.parts * r.points() * b.plane}
-			r.form.kernel.call(unsafe.Pointer(&p))
-			products, weights = products[s.points*width:], weights[s.points*4*r.steps(s.terms)*width:] // parts have one run
-		}
-		b.acc, b.tiles, b.blocks = unsafe.Pointer(&acc[i*r.Tile()*width]), rows*r.strip, width/(2*r.k.lanes)
-		r.back.call(unsafe.Pointer(&b))
+		r.multiply(&w, y, end, end)
+		w.back.dst = unsafe.Pointer(&acc[i*r.Tile()*width])
+		r.back.call(unsafe.Pointer(&w.back))
+		y += r.group * winogradOut
 	}
+}
+
+// winogradWork is what kernels are called with, and their memory.
+type winogradWork struct {
+	in       tilesArgs
+	back     untilesArgs
+	elements []int16 // transformed
+	products []int32
+}
+
+// work begins to work on x with Scratch memory.
+func (r *Winograd[X]) work(scratch []int32, x []X) winogradWork {
+	tn, mn, sn := r.scratch()
+	scratch = scratch[:r.Scratch()]
+	t, m, strip, square := scratch[:tn], scratch[tn:tn+mn], scratch[tn+mn:tn+mn+sn], scratch[tn+mn+sn:]
+	size := int(unsafe.Sizeof(x[0]))
+	_ = x[r.rows[len(r.rows)-1]/size+r.pixels()*r.c-1]
+	return winogradWork{
+		in: tilesArgs{x: unsafe.Pointer(&x[0]), strip: unsafe.Pointer(&strip[0]), cols: r.pixels(), step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip,
+			plane: 2 * r.width},
+		back:     untilesArgs{x: unsafe.Pointer(&m[0]), square: unsafe.Pointer(&square[0]), plane: 4 * r.Width(), ninth: ninth},
+		elements: unsafe.Slice((*int16)(unsafe.Pointer(&t[0])), 2*len(t)),
+		products: m,
+	}
+}
+
+// multiply makes the products of a group of rows of tiles from pixel row y on, before end, and of none that start after the row last.
+func (r *Winograd[X]) multiply(w *winogradWork, y, end, last int) {
+	rows, width := 0, r.Width() // of tiles
+	for ; rows < r.group && y < end; rows++ {
+		for j := range r.side() {
+			w.in.row[j] = r.rows[min(min(y, last)*r.stride+j, len(r.rows)-1)]
+		}
+		w.in.dst, w.in.blocks = unsafe.Pointer(&w.elements[rows*r.strip*r.parts*r.planes()*r.width]), r.width/r.words
+		r.in.call(unsafe.Pointer(&w.in))
+		y += winogradOut
+	}
+	products, weights := w.products, r.w
+	for _, s := range r.runs {
+		p := productsArgs{x: unsafe.Pointer(&w.elements[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points, columns: r.columns,
+			groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * w.in.plane, plane: s.terms * w.in.plane, tileAcc: r.parts * r.points() * w.back.plane}
+		r.form.kernel.call(unsafe.Pointer(&p))
+		products, weights = products[s.points*width:], weights[s.points*4*r.steps(s.terms)*width:] // parts have one run
+	}
+	w.back.tiles, w.back.blocks = rows*r.strip, width/(2*r.k.lanes)
 }

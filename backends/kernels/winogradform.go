@@ -12,6 +12,7 @@ type winogradForm struct {
 	at     func(i, j int) int // the plane of row i and column j of products
 	runs   []winogradRun      // in the order of planes
 	shift  int                // 9<<shift is the largest multiple of a sum
+	shifts int                // different ones; that many less 1 is the smallest one less
 }
 
 // winogradRun is points that are sums of as many terms each, from a plane on.
@@ -30,7 +31,7 @@ var winogradForms = [2]winogradForm{
 		bt:    [][]int64{{4, 0, -5, 0, 1, 0}, {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0}, {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1}},
 		at:    func(i, j int) int { return 6*i + j },
 		runs:  []winogradRun{{0, 36, 1}},
-		shift: 6,
+		shift: 6, shifts: 3,
 	},
 	{
 		stride: 2,
@@ -40,7 +41,7 @@ var winogradForms = [2]winogradForm{
 			{0, 1, 0, 0, 0, -1, 0, 0, 0}, {0, 0, 0, 1, 0, 1, 0, 0, 0}, {0, 0, 0, -1, 0, 1, 0, 0, 0}, {0, 0, 0, -1, 0, 0, 0, 1, 0}},
 		at:    stridePlane,
 		runs:  []winogradRun{{0, 16, 4}, {64, 8, 2}, {80, 1, 1}},
-		shift: 2,
+		shift: 2, shifts: 1,
 	},
 }
 

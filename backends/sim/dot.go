@@ -212,6 +212,8 @@ type asmDot[X uint8 | int16] struct {
 	mg      int                         // output channels of a group
 	to8     []*kernels.Requant32[uint8] // by group, or none
 	to16    []*kernels.Requant32[int16]
+	tiles8  *kernels.RequantWinograd[X, uint8] // does it all, or nil
+	tiles16 *kernels.RequantWinograd[X, int16]
 	chunk   int // pixels
 	scratch int // accumulators behind them
 
@@ -266,6 +268,14 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	if len(r.to16) < len(r.groups) {
 		r.to16 = nil
 	}
+	if row := r.out.row(&d.Geometry); tiles != nil && row > 0 {
+		switch {
+		case r.to8 != nil:
+			r.tiles8 = kernels.NewRequantWinograd(tiles, r.to8[0], row)
+		case r.to16 != nil:
+			r.tiles16 = kernels.NewRequantWinograd(tiles, r.to16[0], row)
+		}
+	}
 	tile := r.groups[0].Tile()
 	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
 	if r.scratch = kernels.PoolSlack; tiles != nil {
@@ -294,6 +304,14 @@ func (r *asmDot[X]) run(s *State) {
 	d, f := r.d, r.fold
 	x := cellsOf[X](r.im.cells(s))
 	out := &s.bufs[r.id]
+	switch at := r.out.at(0, 0); {
+	case r.tiles8 != nil:
+		r.tiles8.Run(out.u8[at:], x, s.acc)
+		return
+	case r.tiles16 != nil:
+		r.tiles16.Run(out.i16[at:], x, s.acc)
+		return
+	}
 	mg, width := r.mg, r.groups[0].Width()
 	for first := 0; first < d.OH*d.OW; first += r.chunk {
 		n := min(r.chunk, d.OH*d.OW-first)

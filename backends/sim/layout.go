@@ -57,6 +57,17 @@ func (l *layout) segments(first, n int, f func(at, i, m int)) {
 	}
 }
 
+// row is the number of elements from a row of a geometry's pixels to the next one, where there is one such number, or else 0.
+func (l *layout) row(g *hw.Geometry) int {
+	switch {
+	case l.dense():
+		return g.OW * l.c
+	case l.w == g.OW:
+		return l.width * l.c
+	}
+	return 0
+}
+
 // newLayout is the layout of a buffer without a border. With AVX2 there are no kernels of 8 bits.
 func newLayout(b *hw.Buffer, level kernels.Level) layout {
 	c := b.Channels()

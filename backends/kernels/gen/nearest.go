@@ -50,12 +50,12 @@ func (a lanes) nearest(bytes int, pool bool) {
 	a.begin(name, name+" is nearest.run.")
 	dst, n, tmp, size := reg.RDI, reg.RDX, reg.RBX, reg.RCX
 	acc := []reg.Register{reg.RSI, reg.R11, reg.R12, reg.R13}
-	v, mul := []reg.VecPhysical{a.v(0), a.v(1), a.v(2), a.v(3)}, []reg.VecPhysical{a.v(4), a.v(5), a.v(6), a.v(7)}
+	v, mul := []reg.VecPhysical{a.v(0), a.v(1), a.v(2), a.v(3)}, []operand.Op{a.v(4), a.v(5), a.v(6), a.v(7)}
 	r := a.nearestRegs(8)
 	a.loadNearest(r, bytes, nearPlus, tmp)
 	a.MOVQ(field(nearMul), tmp)
 	for i, m := range mul {
-		a.load(at(tmp, i*a.bytes()), m)
+		a.load(at(tmp, i*a.bytes()), m.(reg.VecPhysical))
 	}
 	for i, r := range poolPlaces {
 		a.MOVQ(field(nearRight+i), r)
@@ -180,9 +180,9 @@ func (a lanes) loadNearest(r nearestRegs, bytes, from int, tmp reg.GPPhysical) {
 // min(max(v*mul, rounded to the nearest integer, half to even, + add, lo), hi). The multiplication and addition round once, to a whole
 // number n beside magic, and magic's bits + n + plus is n + add. Where that leaves 16 bits, packing saturates, and then again where it
 // leaves an element; as lo and hi are elements, limits come last.
-func (a lanes) nearestInts(bytes int, v, mul []reg.VecPhysical, r nearestRegs) []reg.VecPhysical {
+func (a lanes) nearestInts(bytes int, v []reg.VecPhysical, mul []operand.Op, r nearestRegs) []reg.VecPhysical {
 	for i := range v {
-		a.VFMADD213PS(r.magic, mul[i], v[i])
+		a.VFMADD132PS(mul[i], r.magic, v[i])
 		a.VPADDD(r.plus, v[i], v[i])
 	}
 	a.VPACKSSDW(v[1], v[0], v[0])

@@ -14,6 +14,10 @@ func (a lanes) winograd() {
 		a.untiles(f)
 		if !f.split {
 			a.tiles(1, f) // with AVX-512, of registers half as wide, too
+			a.requantTiles(f, 2)
+			if a.zmm {
+				a.requantTiles(f, 1)
+			}
 		}
 	}
 	for _, far := range []bool{false, true} {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -8,17 +10,22 @@ import (
 // The fields of untilesArgs.
 const (
 	untilesX      = iota
-	untilesAcc    // of the first tile
-	untilesBias   // for each channel
+	untilesDst    // of the first tile
+	untilesEach   // a register of numbers for each channel: biases; or for requantization, see there
 	untilesSquare // scratch, with AVX2: 4 registers for each column of products
-	untilesTile   // bytes from acc to each tile's first pixel
+	untilesTile   // bytes from dst to each tile's first pixel
 	untilesTiles  // their number
 	untilesBlocks // registers of channels
-	untilesPlane  // bytes between the products of a tile, and between pixels of acc
-	untilesRow    // bytes between rows of acc
+	untilesPlane  // bytes between the products of a tile, and between pixels of sums
+	untilesRow    // bytes between rows of dst
 	untilesNinth  // modulo 2^32
-	untilesHigh   // bytes from acc to the second parts of split sums
-	untilesBlock  // scratch of the kernel
+	untilesHigh   // bytes from dst to the second parts of split sums
+	untilesRest   // bytes of the products of a point that are left out
+	untilesPixel  // bytes between pixels that are requantized
+	untilesPlus   // the constants of nearestRegs
+	untilesLo
+	untilesHi
+	untilesBlock // scratch of the kernel
 )
 
 // square is a tile of products on its way to sums: first down the columns, with results in registers, or in memory where these are too few;
@@ -81,12 +88,19 @@ func (s *square) sums(ops []operand.Op) []reg.VecPhysical {
 	return sums
 }
 
-// columns reads the products from p on, and moves p on by as many planes as there are columns, or in the form's way.
-func (s *square) columns(p reg.Register) {
+// columns reads the products from p on, and moves p on by as many planes as there are columns, or in the form's way. What is at plus, unless
+// nil, is added to the product at 1 in both directions.
+func (s *square) columns(p reg.Register, plus operand.Op) {
 	for j := range s.form.points {
 		var ops []operand.Op
 		for _, m := range s.form.column(p, j) {
 			ops = append(ops, m)
+		}
+		if j == 1 && plus != nil {
+			v := s.take()
+			s.load(ops[1].(operand.Mem), v)
+			s.VPADDD(plus, v, v)
+			ops[1] = v
 		}
 		for i, v := range s.sums(ops) {
 			s.half[i][j] = v
@@ -104,103 +118,182 @@ func (s *square) columns(p reg.Register) {
 // row is the sums of a row, times 9 and a power of two. Who has used them gives them back.
 func (s *square) row(i int) []reg.VecPhysical { return s.sums(s.half[i][:s.form.points]) }
 
-// untiles takes the products of tiles back to sums of 4x4 pixels.
+// back writes a function that takes the products of tiles, at RSI, back to 4x4 pixels at RDI: for each tile, for each register of channels,
+// what body writes. It has numbers for each channel at RDX, of as many registers as given. R13, RCX and RBX, where memory of a square is, are free.
+func (a lanes) back(name, doc string, f winogradForm, each, pixel int, prepare, body func()) {
+	a.begin(name, name+doc)
+	x, dst, numbers, tile, n := reg.RSI, reg.RDI, reg.RDX, reg.R14, reg.R13
+	prepare()
+	a.MOVQ(field(untilesTile), tile)
+	a.MOVQ(field(untilesX), x)
+	if !a.zmm {
+		a.MOVQ(field(untilesSquare), reg.RBX)
+	}
+	f.first()
+	a.Label("tile")
+	a.MOVQ(at(tile, 0), dst)
+	a.ADDQ(field(untilesDst), dst)
+	a.MOVQ(field(untilesBlocks), n)
+	a.MOVQ(n, field(untilesBlock))
+	a.MOVQ(field(untilesEach), numbers)
+	a.Label("block")
+	body()
+	a.ADDQ(operand.I32(a.bytes()), x)
+	a.ADDQ(operand.I32(pixel), dst)
+	a.ADDQ(operand.I32(each*a.bytes()), numbers)
+	a.DECQ(field(untilesBlock))
+	a.JNE(operand.LabelRef("block"))
+	a.ADDQ(field(untilesRest), x)
+	f.next()
+	a.ADDQ(operand.Imm(8), tile)
+	a.DECQ(field(untilesTiles))
+	a.JNE(operand.LabelRef("tile"))
+	a.end()
+}
+
+// untiles takes the products of tiles back to sums.
 //
 // With split, products are those of splitTiles with weights split alike: sums h of high bytes, l of low ones, and m of both added up.
 // They fit 26 bits, or m - h - l does, and what results are two parts of Wide, without biases: h<<16 + (m-h-l)<<8 + l modulo 2^32, and
 // h + (m-h-l)>>8.
 func (a lanes) untiles(f winogradForm) {
 	split := f.split
-	name, parts := "untiles"+f.name+a.suffix(), 1
+	name, parts, each := "untiles"+f.name+a.suffix(), 1, 1
 	if split {
-		name, parts = "splitUntiles"+a.suffix(), 3
+		name, parts, each = "splitUntiles"+a.suffix(), 3, 0
 	}
-	a.begin(name, name+" transforms products back.")
-	size := a.bytes()
-	x, to, bias, memory, high, p := reg.RSI, reg.RDI, reg.RDX, reg.RBX, reg.RCX, reg.R13
-	tile, from := reg.R14, reg.R13
+	x, dst, bias, high, p := reg.RSI, reg.RDI, reg.RDX, reg.RCX, reg.R13
+	from := p
 	if split {
 		from = bias // there are none
 	}
-	ninth := a.v(a.squareRegs(f))
-	a.VPBROADCASTD(field(untilesNinth), ninth)
-	a.MOVQ(field(untilesTile), tile)
-	a.MOVQ(field(untilesX), x)
-	if !a.zmm {
-		a.MOVQ(field(untilesSquare), memory)
-	}
-	plane := a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
-	f.first()
-
-	a.Label("tile")
-	a.MOVQ(at(tile, 0), to)
-	a.ADDQ(field(untilesAcc), to)
-	a.MOVQ(field(untilesBlocks), p)
-	a.MOVQ(p, field(untilesBlock))
-	if !split {
-		a.MOVQ(field(untilesBias), bias)
-	}
-	a.Label("block")
-	a.MOVQ(x, from)
-	for part := range parts {
-		s := a.newSquare(f, memory)
-		s.columns(from)
-		if split {
-			a.ADDQ(reg.R10, from)
-		}
-		a.MOVQ(to, p)
-		if split {
-			a.MOVQ(to, high)
-			a.ADDQ(field(untilesHigh), high)
-		}
-		for i := range 4 {
-			for j, v := range s.row(i) {
-				a.VPMULLD(ninth, v, v)
-				a.VPSRAD(operand.Imm(f.shift(i, j)), v, v)
-				switch {
-				case !split:
-					a.VPADDD(at(bias, 0), v, v)
-					a.store(v, plane(p, j))
-				case part == 0:
-					a.store(v, plane(high, j))
-				case part == 1:
-					a.store(v, plane(p, j))
-				default:
-					n := a.squareRegs(f) + 1
-					h, l, tmp := a.v(n), a.v(n+1), a.v(n+2)
-					a.load(plane(high, j), h)
-					a.load(plane(p, j), l)
-					a.VPSUBD(h, v, v)
-					a.VPSUBD(l, v, v)
-					a.VPSLLD(operand.Imm(6), v, v)
-					a.VPSRAD(operand.Imm(6), v, v)
-					a.VPSLLD(operand.Imm(8), v, tmp)
-					a.VPADDD(tmp, l, l)
-					a.VPSLLD(operand.Imm(16), h, tmp)
-					a.VPADDD(tmp, l, l)
-					a.store(l, plane(p, j))
-					a.VPSRAD(operand.Imm(8), v, v)
-					a.VPADDD(v, h, h)
-					a.store(h, plane(high, j))
-				}
-				s.give(v)
+	n := a.squareRegs(f)
+	ninth, h, l, tmp := a.v(n), a.v(n+1), a.v(n+2), a.v(n+3)
+	var plane func(base reg.Register, i int) operand.Mem
+	a.back(name, " transforms products back.", f, each, a.bytes(), func() {
+		a.VPBROADCASTD(field(untilesNinth), ninth)
+		plane = a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
+	}, func() {
+		a.MOVQ(x, from)
+		for part := range parts {
+			s := a.newSquare(f, reg.RBX)
+			s.columns(from, nil)
+			if split {
+				a.ADDQ(reg.R10, from)
 			}
+			a.MOVQ(dst, p)
+			if split {
+				a.MOVQ(dst, high)
+				a.ADDQ(field(untilesHigh), high)
+			}
+			for i := range 4 {
+				for j, v := range s.row(i) {
+					a.VPMULLD(ninth, v, v)
+					a.VPSRAD(operand.Imm(f.shift(i, j)), v, v)
+					switch {
+					case !split:
+						a.VPADDD(at(bias, 0), v, v)
+						a.store(v, plane(p, j))
+					case part == 0:
+						a.store(v, plane(high, j))
+					case part == 1:
+						a.store(v, plane(p, j))
+					default:
+						a.load(plane(high, j), h)
+						a.load(plane(p, j), l)
+						a.VPSUBD(h, v, v)
+						a.VPSUBD(l, v, v)
+						a.VPSLLD(operand.Imm(6), v, v)
+						a.VPSRAD(operand.Imm(6), v, v)
+						a.VPSLLD(operand.Imm(8), v, tmp)
+						a.VPADDD(tmp, l, l)
+						a.VPSLLD(operand.Imm(16), h, tmp)
+						a.VPADDD(tmp, l, l)
+						a.store(l, plane(p, j))
+						a.VPSRAD(operand.Imm(8), v, v)
+						a.VPADDD(v, h, h)
+						a.store(h, plane(high, j))
+					}
+					s.give(v)
+				}
+				if i < 3 {
+					a.ADDQ(field(untilesRow), p)
+					if split {
+						a.ADDQ(field(untilesRow), high)
+					}
+				}
+			}
+		}
+	})
+}
+
+// requantTiles takes the products of tiles back to elements of the given bytes, requantized by nearestInts: see kernels.RequantWinograd. The
+// numbers for each channel are what is added to the product at 1 in both directions, which is part of every sum as often as the smallest
+// multiple says, and multipliers for each shift, which leave the division by a power of two to them, from the largest one down.
+func (a lanes) requantTiles(f winogradForm, bytes int) {
+	name := fmt.Sprintf("requantTiles%s%d%s", f.name, 8*bytes, a.suffix())
+	x, dst, numbers, pixel, p := reg.RSI, reg.RDI, reg.RDX, reg.RCX, reg.R13
+	n := a.squareRegs(f)
+	ninth, r := a.v(n), a.nearestRegs(n+1)
+	most := f.shift(0, 0)
+	each := int(most-f.shift(3, 3)) + 2
+	a.back(name, " is RequantWinograd.Run's way back.", f, each, bytes*a.bytes()/4, func() {
+		a.VPBROADCASTD(field(untilesNinth), ninth)
+		a.loadNearest(r, bytes, untilesPlus, reg.RBX)
+		a.MOVQ(field(untilesPixel), pixel)
+		a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
+	}, func() {
+		a.MOVQ(x, p)
+		s := a.newSquare(f, reg.RBX)
+		s.columns(p, at(numbers, 0))
+		a.MOVQ(dst, p)
+		for i := range 4 {
+			v := s.row(i)
+			var mul []operand.Op
+			for j, v := range v {
+				a.VPMULLD(ninth, v, v)
+				a.VCVTDQ2PS(v, v)
+				mul = append(mul, at(numbers, (1+int(most-f.shift(i, j)))*a.bytes()))
+			}
+			packed := a.nearestInts(bytes, v, mul, r)
+			for j := range 4 {
+				per := 4 / len(packed)
+				m := operand.Mem{Base: p}
+				if j%2 > 0 {
+					m.Index, m.Scale = pixel, 1
+				}
+				a.storePart(packed[j/per], j%per, per, m)
+				if j == 1 {
+					a.LEAQ(operand.Mem{Base: p, Index: pixel, Scale: 2}, p)
+				}
+			}
+			s.give(v...)
 			if i < 3 {
 				a.ADDQ(field(untilesRow), p)
-				if split {
-					a.ADDQ(field(untilesRow), high)
-				}
 			}
 		}
+	})
+}
+
+// storePart stores one of as many parts of a register.
+func (a lanes) storePart(v reg.VecPhysical, i, parts int, to operand.Mem) {
+	n := operand.Imm(uint64(i))
+	switch {
+	case !a.zmm:
+		if i > 0 {
+			a.VEXTRACTI128(n, v, to)
+		} else {
+			a.VMOVDQU(v.AsX(), to)
+		}
+	case parts == 2:
+		if i > 0 {
+			a.VEXTRACTI64X4(n, v, to)
+		} else {
+			a.VMOVDQU32(v.AsY(), to)
+		}
+	case i > 0:
+		a.VEXTRACTI32X4(n, v, to)
+	default:
+		a.VMOVDQU32(v.AsX(), to)
 	}
-	for _, r := range []reg.Register{x, to, bias} {
-		a.ADDQ(operand.I32(size), r)
-	}
-	a.DECQ(field(untilesBlock))
-	a.JNE(operand.LabelRef("block"))
-	f.next()
-	a.ADDQ(operand.Imm(8), tile)
-	a.DECQ(field(untilesTiles))
-	a.JNE(operand.LabelRef("tile"))
-	a.end()
 }
