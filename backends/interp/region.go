@@ -27,6 +27,7 @@ type region struct {
 type port struct {
 	slot, buffer int
 	shape        []int
+	bare         bool // its tensor is the buffer
 }
 
 // fieldKey tells the convolutions apart that a model needs for inputs of several sizes, but not for batches.
@@ -173,7 +174,11 @@ func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region 
 			if c := p.values[k].Type.Shape[1]; c <= mostPlanes && b.takesPlanes(k, first, end) {
 				b.planes[k] = c
 			}
-			b.in = append(b.in, port{k, b.buffer(k), p.values[k].Type.Shape})
+			f := b.field(k)
+			b.in = append(b.in, port{k, b.buffer(k), p.values[k].Type.Shape, f.Bare()})
+			if f.Bare() {
+				b.last[k] = end // nothing else may be written there
+			}
 		}
 	}
 	for i := first; i < end; i++ {
@@ -186,7 +191,7 @@ func (m *Interp) region(p *plan, first, end int, border kernels.Border) *region 
 	}
 	for _, k := range made {
 		if at, ok := b.at[k]; ok && b.last[k] == len(m.steps) {
-			b.out = append(b.out, port{k, at, p.values[k].Type.Shape})
+			b.out = append(b.out, port{slot: k, buffer: at, shape: p.values[k].Type.Shape})
 		}
 	}
 	most := 0
@@ -362,10 +367,7 @@ func (b *regionBuilder) conv(i, x, out int) *kernels.FieldConv {
 func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
 	mem, _ := r.pool.Get().(*[][]float32)
 	if mem == nil {
-		mem = new([][]float32)
-		for _, f := range r.fields {
-			*mem = append(*mem, f.Make(r.group))
-		}
+		mem = r.memory()
 	}
 	buffers := *mem
 	out := make([]*tensor.T, len(r.out))
@@ -376,7 +378,12 @@ func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
 		n := min(r.group, r.images-first)
 		for _, p := range r.in {
 			f, x := &r.fields[p.buffer], value(p.slot).F
-			f.Load(r.level, buffers[p.buffer][:n*f.Size()], x[first*len(x)/r.images:])
+			x = x[first*len(x)/r.images:]
+			if p.bare {
+				buffers[p.buffer] = x
+				continue
+			}
+			f.Load(r.level, buffers[p.buffer][:n*f.Size()], x)
 		}
 		for _, o := range r.ops {
 			o(buffers, n)
@@ -386,6 +393,22 @@ func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
 			f.Store(r.level, y[first*len(y)/r.images:], buffers[p.buffer][:n*f.Size()])
 		}
 	}
+	for _, p := range r.in {
+		if p.bare {
+			buffers[p.buffer] = nil
+		}
+	}
 	r.pool.Put(mem)
 	return out
+}
+
+// memory makes the buffers that are not tensors of others.
+func (r *region) memory() *[][]float32 {
+	m := make([][]float32, len(r.fields))
+	for i, f := range r.fields {
+		if !slices.ContainsFunc(r.in, func(p port) bool { return p.bare && p.buffer == i }) {
+			m[i] = f.Make(r.group)
+		}
+	}
+	return &m
 }

@@ -40,8 +40,9 @@ type columnKernels struct {
 	from8, from16                      kernel
 	from32                             kernel
 	to8, to16                          kernel
-	float1, float2, float4x2, float1x8 kernel // 8 pixels by a block of channels, wide() by 2, 4 by 2, 1 by 8
-	winogradIn, winogradOut            kernel // of fields
+	float8, float2, float4x2           kernel              // 8 pixels by a block of channels, wide() by 2, 4 by 2
+	float1                             [panelBlocks]kernel // a pixel by blocks, less 1
+	winogradIn, winogradOut            kernel              // of fields
 	maxFloats, maxPlanes               kernel
 	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel

@@ -56,21 +56,22 @@ func (f *Field) at(y, x int) int { return (f.Top+y)*f.rowStep() + (f.Left+x)*f.S
 // Load copies images whose channels come first.
 func (f *Field) Load(level Level, dst, src []float32) {
 	plane, size := f.H*f.W, f.Size()
+	h, w := f.lines()
 	for n := range len(dst) / size {
 		img := src[n*f.C*plane:][:f.C*plane]
 		if f.Planes > 0 {
 			f.rows(func(i, at int) { copy(dst[n*size+at:][:f.W], img[i:]) })
 			continue
 		}
-		for y := range f.H {
-			row := dst[n*size+f.at(y, 0):][:f.W*f.Step]
+		for y := range h {
+			row := dst[n*size+f.at(y, 0):][:w*f.Step]
 			if f.C >= 8 && level != Generic {
-				turn(row, f.Step, img[y*f.W:], plane, f.C, f.W)
+				turn(row, f.Step, img[y*w:], plane, f.C, w)
 				continue
 			}
 			for c := range f.C {
 				i := c
-				for _, v := range img[c*plane+y*f.W:][:f.W] {
+				for _, v := range img[c*plane+y*w:][:w] {
 					row[i] = v
 					i += f.Step
 				}
@@ -82,21 +83,22 @@ func (f *Field) Load(level Level, dst, src []float32) {
 // Store copies images back.
 func (f *Field) Store(level Level, dst, src []float32) {
 	plane, size := f.H*f.W, f.Size()
+	h, w := f.lines()
 	for n := range len(src) / size {
 		img := dst[n*f.C*plane:][:f.C*plane]
 		if f.Planes > 0 {
 			f.rows(func(i, at int) { copy(img[i:][:f.W], src[n*size+at:]) })
 			continue
 		}
-		for y := range f.H {
-			row := src[n*size+f.at(y, 0):][:f.W*f.Step]
-			if f.W >= 8 && level != Generic {
-				turn(img[y*f.W:], plane, row, f.Step, f.W, f.C)
+		for y := range h {
+			row := src[n*size+f.at(y, 0):][:w*f.Step]
+			if w >= 8 && level != Generic {
+				turn(img[y*w:], plane, row, f.Step, w, f.C)
 				continue
 			}
 			for c := range f.C {
 				i := c
-				to := img[c*plane+y*f.W:][:f.W]
+				to := img[c*plane+y*w:][:w]
 				for x := range to {
 					to[x] = row[i]
 					i += f.Step
@@ -104,6 +106,14 @@ func (f *Field) Store(level Level, dst, src []float32) {
 			}
 		}
 	}
+}
+
+// lines are the pixels that lie one behind the other: rows, or the whole image where nothing lies between them.
+func (f *Field) lines() (number, pixels int) {
+	if f.Left+f.Right == 0 {
+		return 1, f.H * f.W
+	}
+	return f.H, f.W
 }
 
 // rows calls f with the place of each row of planes in a tensor and in a field.

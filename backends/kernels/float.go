@@ -50,7 +50,7 @@ func (k *columnKernels) part(channel, left int) floatPart {
 	if left >= 2 {
 		return floatPart{kernel: k.float2, tile: k.wide(), blocks: 2, channel: channel}
 	}
-	return floatPart{kernel: k.float1, tile: 8, blocks: 1, channel: channel}
+	return floatPart{kernel: k.float8, tile: 8, blocks: 1, channel: channel}
 }
 
 // floatSlack is how many pixels more than wanted a call may compute.

@@ -52,6 +52,13 @@ const (
 	kFloat8x2AVX512
 	kFloat4x2AVX512
 	kFloat8x1AVX512
+	kFloat1x1AVX512
+	kFloat1x2AVX512
+	kFloat1x3AVX512
+	kFloat1x4AVX512
+	kFloat1x5AVX512
+	kFloat1x6AVX512
+	kFloat1x7AVX512
 	kFloat1x8AVX512
 	kFloatPlanes4x6AVX512
 	kFloatPlanes6x4AVX512
@@ -121,6 +128,13 @@ const (
 	kFloat6x2AVX2
 	kFloat4x2AVX2
 	kFloat8x1AVX2
+	kFloat1x1AVX2
+	kFloat1x2AVX2
+	kFloat1x3AVX2
+	kFloat1x4AVX2
+	kFloat1x5AVX2
+	kFloat1x6AVX2
+	kFloat1x7AVX2
 	kFloat1x8AVX2
 	kFloatPlanes4x2AVX2
 	kFloatPlanes6x2AVX2
@@ -268,6 +282,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX512(a)
 	case kFloat8x1AVX512:
 		float8x1AVX512(a)
+	case kFloat1x1AVX512:
+		float1x1AVX512(a)
+	case kFloat1x2AVX512:
+		float1x2AVX512(a)
+	case kFloat1x3AVX512:
+		float1x3AVX512(a)
+	case kFloat1x4AVX512:
+		float1x4AVX512(a)
+	case kFloat1x5AVX512:
+		float1x5AVX512(a)
+	case kFloat1x6AVX512:
+		float1x6AVX512(a)
+	case kFloat1x7AVX512:
+		float1x7AVX512(a)
 	case kFloat1x8AVX512:
 		float1x8AVX512(a)
 	case kFloatPlanes4x6AVX512:
@@ -406,6 +434,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX2(a)
 	case kFloat8x1AVX2:
 		float8x1AVX2(a)
+	case kFloat1x1AVX2:
+		float1x1AVX2(a)
+	case kFloat1x2AVX2:
+		float1x2AVX2(a)
+	case kFloat1x3AVX2:
+		float1x3AVX2(a)
+	case kFloat1x4AVX2:
+		float1x4AVX2(a)
+	case kFloat1x5AVX2:
+		float1x5AVX2(a)
+	case kFloat1x6AVX2:
+		float1x6AVX2(a)
+	case kFloat1x7AVX2:
+		float1x7AVX2(a)
 	case kFloat1x8AVX2:
 		float1x8AVX2(a)
 	case kFloatPlanes4x2AVX2:
@@ -652,6 +694,27 @@ func float4x2AVX512(a unsafe.Pointer)
 func float8x1AVX512(a unsafe.Pointer)
 
 //go:noescape
+func float1x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x2AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x3AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x4AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x5AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x6AVX512(a unsafe.Pointer)
+
+//go:noescape
+func float1x7AVX512(a unsafe.Pointer)
+
+//go:noescape
 func float1x8AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -857,6 +920,27 @@ func float4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float8x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x2AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x3AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x4AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x5AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x6AVX2(a unsafe.Pointer)
+
+//go:noescape
+func float1x7AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float1x8AVX2(a unsafe.Pointer)

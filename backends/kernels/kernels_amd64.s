@@ -4078,6 +4078,741 @@ store:
 	VZEROUPPER
 	RET
 
+// func float1x1AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z1
+	VMULPS       (DX), Z1, Z2
+	VADDPS       Z2, Z0, Z0
+	ADDQ         $+64, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z1
+	VMULPS       (DX), Z1, Z2
+	VADDPS       Z2, Z0, Z0
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z1
+	VMULPS       64(DX), Z1, Z2
+	VADDPS       Z2, Z0, Z0
+	ADDQ         $+128, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z1, Z1, Z1
+	VMAXPS Z0, Z1, Z0
+	VADDPS Z1, Z0, Z0
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x2AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x2AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z2
+	VMULPS       (DX), Z2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMULPS       64(DX), Z2, Z3
+	VADDPS       Z3, Z1, Z1
+	ADDQ         $+128, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z2
+	VMULPS       (DX), Z2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMULPS       64(DX), Z2, Z3
+	VADDPS       Z3, Z1, Z1
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z2
+	VMULPS       128(DX), Z2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMULPS       192(DX), Z2, Z3
+	VADDPS       Z3, Z1, Z1
+	ADDQ         $+256, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z2, Z2, Z2
+	VMAXPS Z0, Z2, Z0
+	VADDPS Z2, Z0, Z0
+	VMAXPS Z1, Z2, Z1
+	VADDPS Z2, Z1, Z1
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x3AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x3AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z3
+	VMULPS       (DX), Z3, Z4
+	VADDPS       Z4, Z0, Z0
+	VMULPS       64(DX), Z3, Z4
+	VADDPS       Z4, Z1, Z1
+	VMULPS       128(DX), Z3, Z4
+	VADDPS       Z4, Z2, Z2
+	ADDQ         $+192, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z3
+	VMULPS       (DX), Z3, Z4
+	VADDPS       Z4, Z0, Z0
+	VMULPS       64(DX), Z3, Z4
+	VADDPS       Z4, Z1, Z1
+	VMULPS       128(DX), Z3, Z4
+	VADDPS       Z4, Z2, Z2
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z3
+	VMULPS       192(DX), Z3, Z4
+	VADDPS       Z4, Z0, Z0
+	VMULPS       256(DX), Z3, Z4
+	VADDPS       Z4, Z1, Z1
+	VMULPS       320(DX), Z3, Z4
+	VADDPS       Z4, Z2, Z2
+	ADDQ         $+384, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+	VADDPS  128(DX)(R8*1), Z2, Z2
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z3, Z3, Z3
+	VMAXPS Z0, Z3, Z0
+	VADDPS Z3, Z0, Z0
+	VMAXPS Z1, Z3, Z1
+	VADDPS Z3, Z1, Z1
+	VMAXPS Z2, Z3, Z2
+	VADDPS Z3, Z2, Z2
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	VMOVUPS Z2, 128(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x4AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x4AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z4
+	VMULPS       (DX), Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       64(DX), Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       128(DX), Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMULPS       192(DX), Z4, Z5
+	VADDPS       Z5, Z3, Z3
+	ADDQ         $+256, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z4
+	VMULPS       (DX), Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       64(DX), Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       128(DX), Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMULPS       192(DX), Z4, Z5
+	VADDPS       Z5, Z3, Z3
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z4
+	VMULPS       256(DX), Z4, Z5
+	VADDPS       Z5, Z0, Z0
+	VMULPS       320(DX), Z4, Z5
+	VADDPS       Z5, Z1, Z1
+	VMULPS       384(DX), Z4, Z5
+	VADDPS       Z5, Z2, Z2
+	VMULPS       448(DX), Z4, Z5
+	VADDPS       Z5, Z3, Z3
+	ADDQ         $+512, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+	VADDPS  128(DX)(R8*1), Z2, Z2
+	VADDPS  192(DX)(R8*1), Z3, Z3
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z4, Z4, Z4
+	VMAXPS Z0, Z4, Z0
+	VADDPS Z4, Z0, Z0
+	VMAXPS Z1, Z4, Z1
+	VADDPS Z4, Z1, Z1
+	VMAXPS Z2, Z4, Z2
+	VADDPS Z4, Z2, Z2
+	VMAXPS Z3, Z4, Z3
+	VADDPS Z4, Z3, Z3
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	VMOVUPS Z2, 128(DX)(R8*1)
+	VMOVUPS Z3, 192(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x5AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x5AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z5
+	VMULPS       (DX), Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       64(DX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       128(DX), Z5, Z6
+	VADDPS       Z6, Z2, Z2
+	VMULPS       192(DX), Z5, Z6
+	VADDPS       Z6, Z3, Z3
+	VMULPS       256(DX), Z5, Z6
+	VADDPS       Z6, Z4, Z4
+	ADDQ         $+320, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z5
+	VMULPS       (DX), Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       64(DX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       128(DX), Z5, Z6
+	VADDPS       Z6, Z2, Z2
+	VMULPS       192(DX), Z5, Z6
+	VADDPS       Z6, Z3, Z3
+	VMULPS       256(DX), Z5, Z6
+	VADDPS       Z6, Z4, Z4
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z5
+	VMULPS       320(DX), Z5, Z6
+	VADDPS       Z6, Z0, Z0
+	VMULPS       384(DX), Z5, Z6
+	VADDPS       Z6, Z1, Z1
+	VMULPS       448(DX), Z5, Z6
+	VADDPS       Z6, Z2, Z2
+	VMULPS       512(DX), Z5, Z6
+	VADDPS       Z6, Z3, Z3
+	VMULPS       576(DX), Z5, Z6
+	VADDPS       Z6, Z4, Z4
+	ADDQ         $+640, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+	VADDPS  128(DX)(R8*1), Z2, Z2
+	VADDPS  192(DX)(R8*1), Z3, Z3
+	VADDPS  256(DX)(R8*1), Z4, Z4
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z5, Z5, Z5
+	VMAXPS Z0, Z5, Z0
+	VADDPS Z5, Z0, Z0
+	VMAXPS Z1, Z5, Z1
+	VADDPS Z5, Z1, Z1
+	VMAXPS Z2, Z5, Z2
+	VADDPS Z5, Z2, Z2
+	VMAXPS Z3, Z5, Z3
+	VADDPS Z5, Z3, Z3
+	VMAXPS Z4, Z5, Z4
+	VADDPS Z5, Z4, Z4
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	VMOVUPS Z2, 128(DX)(R8*1)
+	VMOVUPS Z3, 192(DX)(R8*1)
+	VMOVUPS Z4, 256(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x6AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x6AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z6
+	VMULPS       (DX), Z6, Z7
+	VADDPS       Z7, Z0, Z0
+	VMULPS       64(DX), Z6, Z7
+	VADDPS       Z7, Z1, Z1
+	VMULPS       128(DX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       192(DX), Z6, Z7
+	VADDPS       Z7, Z3, Z3
+	VMULPS       256(DX), Z6, Z7
+	VADDPS       Z7, Z4, Z4
+	VMULPS       320(DX), Z6, Z7
+	VADDPS       Z7, Z5, Z5
+	ADDQ         $+384, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z6
+	VMULPS       (DX), Z6, Z7
+	VADDPS       Z7, Z0, Z0
+	VMULPS       64(DX), Z6, Z7
+	VADDPS       Z7, Z1, Z1
+	VMULPS       128(DX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       192(DX), Z6, Z7
+	VADDPS       Z7, Z3, Z3
+	VMULPS       256(DX), Z6, Z7
+	VADDPS       Z7, Z4, Z4
+	VMULPS       320(DX), Z6, Z7
+	VADDPS       Z7, Z5, Z5
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z6
+	VMULPS       384(DX), Z6, Z7
+	VADDPS       Z7, Z0, Z0
+	VMULPS       448(DX), Z6, Z7
+	VADDPS       Z7, Z1, Z1
+	VMULPS       512(DX), Z6, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       576(DX), Z6, Z7
+	VADDPS       Z7, Z3, Z3
+	VMULPS       640(DX), Z6, Z7
+	VADDPS       Z7, Z4, Z4
+	VMULPS       704(DX), Z6, Z7
+	VADDPS       Z7, Z5, Z5
+	ADDQ         $+768, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+	VADDPS  128(DX)(R8*1), Z2, Z2
+	VADDPS  192(DX)(R8*1), Z3, Z3
+	VADDPS  256(DX)(R8*1), Z4, Z4
+	VADDPS  320(DX)(R8*1), Z5, Z5
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z6, Z6, Z6
+	VMAXPS Z0, Z6, Z0
+	VADDPS Z6, Z0, Z0
+	VMAXPS Z1, Z6, Z1
+	VADDPS Z6, Z1, Z1
+	VMAXPS Z2, Z6, Z2
+	VADDPS Z6, Z2, Z2
+	VMAXPS Z3, Z6, Z3
+	VADDPS Z6, Z3, Z3
+	VMAXPS Z4, Z6, Z4
+	VADDPS Z6, Z4, Z4
+	VMAXPS Z5, Z6, Z5
+	VADDPS Z6, Z5, Z5
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	VMOVUPS Z2, 128(DX)(R8*1)
+	VMOVUPS Z3, 192(DX)(R8*1)
+	VMOVUPS Z4, 256(DX)(R8*1)
+	VMOVUPS Z5, 320(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x7AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·float1x7AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Z0
+	VMOVUPS      64(BX), Z1
+	VMOVUPS      128(BX), Z2
+	VMOVUPS      192(BX), Z3
+	VMOVUPS      256(BX), Z4
+	VMOVUPS      320(BX), Z5
+	VMOVUPS      384(BX), Z6
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z7
+	VMULPS       (DX), Z7, Z8
+	VADDPS       Z8, Z0, Z0
+	VMULPS       64(DX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       128(DX), Z7, Z8
+	VADDPS       Z8, Z2, Z2
+	VMULPS       192(DX), Z7, Z8
+	VADDPS       Z8, Z3, Z3
+	VMULPS       256(DX), Z7, Z8
+	VADDPS       Z8, Z4, Z4
+	VMULPS       320(DX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       384(DX), Z7, Z8
+	VADDPS       Z8, Z6, Z6
+	ADDQ         $+448, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Z7
+	VMULPS       (DX), Z7, Z8
+	VADDPS       Z8, Z0, Z0
+	VMULPS       64(DX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       128(DX), Z7, Z8
+	VADDPS       Z8, Z2, Z2
+	VMULPS       192(DX), Z7, Z8
+	VADDPS       Z8, Z3, Z3
+	VMULPS       256(DX), Z7, Z8
+	VADDPS       Z8, Z4, Z4
+	VMULPS       320(DX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       384(DX), Z7, Z8
+	VADDPS       Z8, Z6, Z6
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Z7
+	VMULPS       448(DX), Z7, Z8
+	VADDPS       Z8, Z0, Z0
+	VMULPS       512(DX), Z7, Z8
+	VADDPS       Z8, Z1, Z1
+	VMULPS       576(DX), Z7, Z8
+	VADDPS       Z8, Z2, Z2
+	VMULPS       640(DX), Z7, Z8
+	VADDPS       Z8, Z3, Z3
+	VMULPS       704(DX), Z7, Z8
+	VADDPS       Z8, Z4, Z4
+	VMULPS       768(DX), Z7, Z8
+	VADDPS       Z8, Z5, Z5
+	VMULPS       832(DX), Z7, Z8
+	VADDPS       Z8, Z6, Z6
+	ADDQ         $+896, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  64(DX)(R8*1), Z1, Z1
+	VADDPS  128(DX)(R8*1), Z2, Z2
+	VADDPS  192(DX)(R8*1), Z3, Z3
+	VADDPS  256(DX)(R8*1), Z4, Z4
+	VADDPS  320(DX)(R8*1), Z5, Z5
+	VADDPS  384(DX)(R8*1), Z6, Z6
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Z7, Z7, Z7
+	VMAXPS Z0, Z7, Z0
+	VADDPS Z7, Z0, Z0
+	VMAXPS Z1, Z7, Z1
+	VADDPS Z7, Z1, Z1
+	VMAXPS Z2, Z7, Z2
+	VADDPS Z7, Z2, Z2
+	VMAXPS Z3, Z7, Z3
+	VADDPS Z7, Z3, Z3
+	VMAXPS Z4, Z7, Z4
+	VADDPS Z7, Z4, Z4
+	VMAXPS Z5, Z7, Z5
+	VADDPS Z7, Z5, Z5
+	VMAXPS Z6, Z7, Z6
+	VADDPS Z7, Z6, Z6
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, 64(DX)(R8*1)
+	VMOVUPS Z2, 128(DX)(R8*1)
+	VMOVUPS Z3, 192(DX)(R8*1)
+	VMOVUPS Z4, 256(DX)(R8*1)
+	VMOVUPS Z5, 320(DX)(R8*1)
+	VMOVUPS Z6, 384(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
 // func float1x8AVX512(a *byte)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·float1x8AVX512(SB), NOSPLIT, $0-8
@@ -15864,6 +16599,741 @@ store:
 	VMOVUPS Y5, (DX)(R13*1)
 	VMOVUPS Y6, (DX)(SI*1)
 	VMOVUPS Y7, (DX)(DI*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x1AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y1
+	VMULPS       (DX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+	ADDQ         $+32, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y1
+	VMULPS       (DX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y1
+	VMULPS       32(DX), Y1, Y2
+	VADDPS       Y2, Y0, Y0
+	ADDQ         $+64, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y1, Y1, Y1
+	VMAXPS Y0, Y1, Y0
+	VADDPS Y1, Y0, Y0
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x2AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y2
+	VMULPS       (DX), Y2, Y3
+	VADDPS       Y3, Y0, Y0
+	VMULPS       32(DX), Y2, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         $+64, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y2
+	VMULPS       (DX), Y2, Y3
+	VADDPS       Y3, Y0, Y0
+	VMULPS       32(DX), Y2, Y3
+	VADDPS       Y3, Y1, Y1
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y2
+	VMULPS       64(DX), Y2, Y3
+	VADDPS       Y3, Y0, Y0
+	VMULPS       96(DX), Y2, Y3
+	VADDPS       Y3, Y1, Y1
+	ADDQ         $+128, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y2, Y2, Y2
+	VMAXPS Y0, Y2, Y0
+	VADDPS Y2, Y0, Y0
+	VMAXPS Y1, Y2, Y1
+	VADDPS Y2, Y1, Y1
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x3AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x3AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y3
+	VMULPS       (DX), Y3, Y4
+	VADDPS       Y4, Y0, Y0
+	VMULPS       32(DX), Y3, Y4
+	VADDPS       Y4, Y1, Y1
+	VMULPS       64(DX), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+	ADDQ         $+96, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y3
+	VMULPS       (DX), Y3, Y4
+	VADDPS       Y4, Y0, Y0
+	VMULPS       32(DX), Y3, Y4
+	VADDPS       Y4, Y1, Y1
+	VMULPS       64(DX), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y3
+	VMULPS       96(DX), Y3, Y4
+	VADDPS       Y4, Y0, Y0
+	VMULPS       128(DX), Y3, Y4
+	VADDPS       Y4, Y1, Y1
+	VMULPS       160(DX), Y3, Y4
+	VADDPS       Y4, Y2, Y2
+	ADDQ         $+192, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+	VADDPS  64(DX)(R8*1), Y2, Y2
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y3, Y3, Y3
+	VMAXPS Y0, Y3, Y0
+	VADDPS Y3, Y0, Y0
+	VMAXPS Y1, Y3, Y1
+	VADDPS Y3, Y1, Y1
+	VMAXPS Y2, Y3, Y2
+	VADDPS Y3, Y2, Y2
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	VMOVUPS Y2, 64(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x4AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y4
+	VMULPS       (DX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       32(DX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       64(DX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMULPS       96(DX), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+	ADDQ         $+128, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y4
+	VMULPS       (DX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       32(DX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       64(DX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMULPS       96(DX), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y4
+	VMULPS       128(DX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       160(DX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       192(DX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMULPS       224(DX), Y4, Y5
+	VADDPS       Y5, Y3, Y3
+	ADDQ         $+256, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+	VADDPS  64(DX)(R8*1), Y2, Y2
+	VADDPS  96(DX)(R8*1), Y3, Y3
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y4, Y4, Y4
+	VMAXPS Y0, Y4, Y0
+	VADDPS Y4, Y0, Y0
+	VMAXPS Y1, Y4, Y1
+	VADDPS Y4, Y1, Y1
+	VMAXPS Y2, Y4, Y2
+	VADDPS Y4, Y2, Y2
+	VMAXPS Y3, Y4, Y3
+	VADDPS Y4, Y3, Y3
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	VMOVUPS Y2, 64(DX)(R8*1)
+	VMOVUPS Y3, 96(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x5AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x5AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VMOVUPS      128(BX), Y4
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y5
+	VMULPS       (DX), Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       32(DX), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       64(DX), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMULPS       96(DX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       128(DX), Y5, Y6
+	VADDPS       Y6, Y4, Y4
+	ADDQ         $+160, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y5
+	VMULPS       (DX), Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       32(DX), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       64(DX), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMULPS       96(DX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       128(DX), Y5, Y6
+	VADDPS       Y6, Y4, Y4
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y5
+	VMULPS       160(DX), Y5, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       192(DX), Y5, Y6
+	VADDPS       Y6, Y1, Y1
+	VMULPS       224(DX), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMULPS       256(DX), Y5, Y6
+	VADDPS       Y6, Y3, Y3
+	VMULPS       288(DX), Y5, Y6
+	VADDPS       Y6, Y4, Y4
+	ADDQ         $+320, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+	VADDPS  64(DX)(R8*1), Y2, Y2
+	VADDPS  96(DX)(R8*1), Y3, Y3
+	VADDPS  128(DX)(R8*1), Y4, Y4
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y5, Y5, Y5
+	VMAXPS Y0, Y5, Y0
+	VADDPS Y5, Y0, Y0
+	VMAXPS Y1, Y5, Y1
+	VADDPS Y5, Y1, Y1
+	VMAXPS Y2, Y5, Y2
+	VADDPS Y5, Y2, Y2
+	VMAXPS Y3, Y5, Y3
+	VADDPS Y5, Y3, Y3
+	VMAXPS Y4, Y5, Y4
+	VADDPS Y5, Y4, Y4
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	VMOVUPS Y2, 64(DX)(R8*1)
+	VMOVUPS Y3, 96(DX)(R8*1)
+	VMOVUPS Y4, 128(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x6AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VMOVUPS      128(BX), Y4
+	VMOVUPS      160(BX), Y5
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y6
+	VMULPS       (DX), Y6, Y7
+	VADDPS       Y7, Y0, Y0
+	VMULPS       32(DX), Y6, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       64(DX), Y6, Y7
+	VADDPS       Y7, Y2, Y2
+	VMULPS       96(DX), Y6, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       128(DX), Y6, Y7
+	VADDPS       Y7, Y4, Y4
+	VMULPS       160(DX), Y6, Y7
+	VADDPS       Y7, Y5, Y5
+	ADDQ         $+192, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y6
+	VMULPS       (DX), Y6, Y7
+	VADDPS       Y7, Y0, Y0
+	VMULPS       32(DX), Y6, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       64(DX), Y6, Y7
+	VADDPS       Y7, Y2, Y2
+	VMULPS       96(DX), Y6, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       128(DX), Y6, Y7
+	VADDPS       Y7, Y4, Y4
+	VMULPS       160(DX), Y6, Y7
+	VADDPS       Y7, Y5, Y5
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y6
+	VMULPS       192(DX), Y6, Y7
+	VADDPS       Y7, Y0, Y0
+	VMULPS       224(DX), Y6, Y7
+	VADDPS       Y7, Y1, Y1
+	VMULPS       256(DX), Y6, Y7
+	VADDPS       Y7, Y2, Y2
+	VMULPS       288(DX), Y6, Y7
+	VADDPS       Y7, Y3, Y3
+	VMULPS       320(DX), Y6, Y7
+	VADDPS       Y7, Y4, Y4
+	VMULPS       352(DX), Y6, Y7
+	VADDPS       Y7, Y5, Y5
+	ADDQ         $+384, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+	VADDPS  64(DX)(R8*1), Y2, Y2
+	VADDPS  96(DX)(R8*1), Y3, Y3
+	VADDPS  128(DX)(R8*1), Y4, Y4
+	VADDPS  160(DX)(R8*1), Y5, Y5
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y6, Y6, Y6
+	VMAXPS Y0, Y6, Y0
+	VADDPS Y6, Y0, Y0
+	VMAXPS Y1, Y6, Y1
+	VADDPS Y6, Y1, Y1
+	VMAXPS Y2, Y6, Y2
+	VADDPS Y6, Y2, Y2
+	VMAXPS Y3, Y6, Y3
+	VADDPS Y6, Y3, Y3
+	VMAXPS Y4, Y6, Y4
+	VADDPS Y6, Y4, Y4
+	VMAXPS Y5, Y6, Y5
+	VADDPS Y6, Y5, Y5
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	VMOVUPS Y2, 64(DX)(R8*1)
+	VMOVUPS Y3, 96(DX)(R8*1)
+	VMOVUPS Y4, 128(DX)(R8*1)
+	VMOVUPS Y5, 160(DX)(R8*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func float1x7AVX2(a *byte)
+// Requires: AVX
+TEXT ·float1x7AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ         96(AX), BX
+	MOVLQSX      (BX), R8
+	ADDQ         (AX), R8
+	ADDQ         $+4, 96(AX)
+	MOVQ         8(AX), DX
+	MOVQ         16(AX), BX
+	VMOVUPS      (BX), Y0
+	VMOVUPS      32(BX), Y1
+	VMOVUPS      64(BX), Y2
+	VMOVUPS      96(BX), Y3
+	VMOVUPS      128(BX), Y4
+	VMOVUPS      160(BX), Y5
+	VMOVUPS      192(BX), Y6
+	MOVQ         24(AX), BX
+	MOVQ         32(AX), CX
+	MOVQ         CX, R14
+	LEAQ         (BX)(CX*4), CX
+	TESTQ        $+1, R14
+	JZ           even
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y7
+	VMULPS       (DX), Y7, Y8
+	VADDPS       Y8, Y0, Y0
+	VMULPS       32(DX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       64(DX), Y7, Y8
+	VADDPS       Y8, Y2, Y2
+	VMULPS       96(DX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       128(DX), Y7, Y8
+	VADDPS       Y8, Y4, Y4
+	VMULPS       160(DX), Y7, Y8
+	VADDPS       Y8, Y5, Y5
+	VMULPS       192(DX), Y7, Y8
+	VADDPS       Y8, Y6, Y6
+	ADDQ         $+224, DX
+	ADDQ         $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX      (BX), R14
+	VBROADCASTSS (R8)(R14*1), Y7
+	VMULPS       (DX), Y7, Y8
+	VADDPS       Y8, Y0, Y0
+	VMULPS       32(DX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       64(DX), Y7, Y8
+	VADDPS       Y8, Y2, Y2
+	VMULPS       96(DX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       128(DX), Y7, Y8
+	VADDPS       Y8, Y4, Y4
+	VMULPS       160(DX), Y7, Y8
+	VADDPS       Y8, Y5, Y5
+	VMULPS       192(DX), Y7, Y8
+	VADDPS       Y8, Y6, Y6
+	MOVLQSX      4(BX), R14
+	VBROADCASTSS (R8)(R14*1), Y7
+	VMULPS       224(DX), Y7, Y8
+	VADDPS       Y8, Y0, Y0
+	VMULPS       256(DX), Y7, Y8
+	VADDPS       Y8, Y1, Y1
+	VMULPS       288(DX), Y7, Y8
+	VADDPS       Y8, Y2, Y2
+	VMULPS       320(DX), Y7, Y8
+	VADDPS       Y8, Y3, Y3
+	VMULPS       352(DX), Y7, Y8
+	VADDPS       Y8, Y4, Y4
+	VMULPS       384(DX), Y7, Y8
+	VADDPS       Y8, Y5, Y5
+	VMULPS       416(DX), Y7, Y8
+	VADDPS       Y8, Y6, Y6
+	ADDQ         $+448, DX
+	ADDQ         $0x08, BX
+	CMPQ         BX, CX
+	JNE          tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    $+4, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  32(DX)(R8*1), Y1, Y1
+	VADDPS  64(DX)(R8*1), Y2, Y2
+	VADDPS  96(DX)(R8*1), Y3, Y3
+	VADDPS  128(DX)(R8*1), Y4, Y4
+	VADDPS  160(DX)(R8*1), Y5, Y5
+	VADDPS  192(DX)(R8*1), Y6, Y6
+
+added:
+	CMPQ   80(AX), $0x00
+	JEQ    store
+	VXORPS Y7, Y7, Y7
+	VMAXPS Y0, Y7, Y0
+	VADDPS Y7, Y0, Y0
+	VMAXPS Y1, Y7, Y1
+	VADDPS Y7, Y1, Y1
+	VMAXPS Y2, Y7, Y2
+	VADDPS Y7, Y2, Y2
+	VMAXPS Y3, Y7, Y3
+	VADDPS Y7, Y3, Y3
+	VMAXPS Y4, Y7, Y4
+	VADDPS Y7, Y4, Y4
+	VMAXPS Y5, Y7, Y5
+	VADDPS Y7, Y5, Y5
+	VMAXPS Y6, Y7, Y6
+	VADDPS Y7, Y6, Y6
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, 32(DX)(R8*1)
+	VMOVUPS Y2, 64(DX)(R8*1)
+	VMOVUPS Y3, 96(DX)(R8*1)
+	VMOVUPS Y4, 128(DX)(R8*1)
+	VMOVUPS Y5, 160(DX)(R8*1)
+	VMOVUPS Y6, 192(DX)(R8*1)
 	DECQ    48(AX)
 	JNE     tile
 	VZEROUPPER

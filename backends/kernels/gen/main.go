@@ -80,7 +80,9 @@ func generate() (map[string][]byte, error) {
 		l.float(wide, 2)
 		l.float(4, 2)
 		l.float(8, 1)
-		l.float(1, 8)
+		for blocks := range 8 {
+			l.float(1, 1+blocks)
+		}
 		l.floatPlanes(4)
 		l.floatPlanes(6)
 		l.maxPlanes()
