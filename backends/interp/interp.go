@@ -62,15 +62,31 @@ type plan struct {
 type memory struct {
 	env  []*tensor.T // by slot; between runs it holds the constants only
 	own  []bool      // by slot: made by native code, which gives no views: where no other step reads it, its memory can be used again
-	args []*tensor.T // of a step
+	args []*tensor.T // of the step being run
 	res  []*tensor.T
+
+	made    []*tensor.T // by slot: what native code wrote to in the run before
+	again   bool        // write there again; not where somebody may keep what he observed
+	outputs []int       // slots that are the caller's
 }
 
-func (p *plan) memory() *memory {
+// tensor is memory for what native code computes for a slot. The numbers in it are left from another run.
+func (m *memory) tensor(slot int, e tensor.Elem, shape []int) *tensor.T {
+	if t := m.made[slot]; m.again && t != nil && t.Elem == e {
+		return t
+	}
+	t := tensor.New(e, shape...)
+	if m.again && !slices.Contains(m.outputs, slot) {
+		m.made[slot] = t
+	}
+	return t
+}
+
+func (p *plan) memory(outputs []int) *memory {
 	if m, ok := p.memories.Get().(*memory); ok {
 		return m
 	}
-	m := &memory{env: slices.Clone(p.consts), own: make([]bool, len(p.consts))}
+	m := &memory{env: slices.Clone(p.consts), own: make([]bool, len(p.consts)), made: make([]*tensor.T, len(p.consts)), outputs: outputs}
 	for _, n := range p.g.Nodes {
 		m.args = slices.Grow(m.args, len(n.In))
 		m.res = slices.Grow(m.res, len(n.Out))
@@ -78,7 +94,7 @@ func (p *plan) memory() *memory {
 	return m
 }
 
-// free keeps no tensors of the run.
+// free keeps no tensors of the run but those made for it.
 func (p *plan) free(m *memory) {
 	copy(m.env, p.consts)
 	clear(m.own)
@@ -156,8 +172,9 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 	if err != nil {
 		return nil, err
 	}
-	mem := p.memory()
+	mem := p.memory(m.outputs)
 	defer p.free(mem)
+	mem.again = observe == nil
 	env, own := mem.env, mem.own
 	for i, k := range m.inputs {
 		if env[k], err = input(p.level, p.values[k], in[i]); err != nil {
@@ -169,7 +186,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 	}
 	for i := 0; i < len(m.steps); i++ {
 		if r := p.regions[i]; r != nil && observe == nil {
-			for j, y := range r.run(func(slot int) *tensor.T { return env[slot] }) {
+			for j, y := range r.run(mem, func(slot int) *tensor.T { return env[slot] }) {
 				env[r.out[j].slot], own[r.out[j].slot] = y, true
 			}
 			for _, s := range m.steps[i : i+r.steps] {
@@ -181,45 +198,46 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 			continue
 		}
 		n, s := p.g.Nodes[i], &m.steps[i]
-		args, res := mem.args[:len(s.in)], mem.res[:len(s.out)]
+		mem.args, mem.res = mem.args[:len(s.in)], mem.res[:len(s.out)]
 		for j, k := range s.in {
-			if args[j] = nil; k >= 0 {
-				args[j] = env[k]
+			if mem.args[j] = nil; k >= 0 {
+				mem.args[j] = env[k]
 			}
 		}
-		native, err := p.eval(i, n, args, res, observe == nil && s.last && own[s.in[0]])
+		native, err := p.eval(mem, i, n, s, observe == nil && s.last && own[s.in[0]])
 		if err != nil {
 			return nil, err
 		}
 		for j, k := range s.out {
-			env[k], own[k] = res[j], native
+			env[k], own[k] = mem.res[j], native
 			if observe != nil {
-				observe(m.values[k], res[j])
+				observe(m.values[k], mem.res[j])
 			}
 		}
 		for _, k := range s.dead {
 			env[k] = nil
 		}
 	}
-	return m.results(p, env, in), nil
+	return m.results(p, mem, in), nil
 }
 
-// results collects the outputs. The caller may write to them, so they must not share data with constants or its own inputs.
-func (m *Interp) results(p *plan, env, in []*tensor.T) []*tensor.T {
+// results collects the outputs. They belong to the caller, so they must not share data with constants, its own inputs or the next run.
+func (m *Interp) results(p *plan, mem *memory, in []*tensor.T) []*tensor.T {
 	r := make([]*tensor.T, len(m.outputs))
 	for i, k := range m.outputs {
-		r[i] = env[k]
-		if aliases(r[i], in) || aliases(r[i], p.consts) || aliases(r[i], r[:i]) {
+		r[i] = mem.env[k]
+		if aliases(r[i], in) || aliases(r[i], p.consts) || aliases(r[i], r[:i]) || mem.again && aliases(r[i], mem.made) {
 			r[i] = r[i].Clone()
 		}
 	}
 	return r
 }
 
-// eval runs node i and brings its results into the form that their types say. With over, the result may lie in the first argument. It
+// eval runs node i, step s, on the arguments in mem and brings its results into the form that their types say. With over, the result may lie in the first argument. It
 // says whether the result is by native code.
-func (p *plan) eval(i int, n *ir.Node, args, res []*tensor.T, over bool) (native bool, err error) {
-	if y := p.native(i, n, args, over); y != nil {
+func (p *plan) eval(mem *memory, i int, n *ir.Node, s *step, over bool) (native bool, err error) {
+	args, res := mem.args, mem.res
+	if y := p.native(mem, i, n, s, over); y != nil {
 		res[0], native = y, true
 	} else {
 		got, err := op.Eval(n.Op, args)

@@ -78,36 +78,46 @@ func geometry(s op.Spatial, x, y []int) kernels.FloatGeometry {
 	return g
 }
 
-// native is the result of node i by the kernels of backends/kernels; nil where they have none for it. With over it may lie in the first
-// argument, else it shares memory with none.
-func (p *plan) native(i int, n *ir.Node, args []*tensor.T, over bool) *tensor.T {
+// native is the result of node i, step s, by the kernels of backends/kernels; nil where they have none for it. With over it may lie in the
+// first argument, else it shares memory with none.
+func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tensor.T {
+	args := mem.args
 	if len(args) == 0 || args[0] == nil {
 		return nil
 	}
-	x, shape := args[0], n.Out[0].Type.Shape
+	x := args[0]
+	result := func() *tensor.T { return mem.tensor(s.out[0], x.Elem, n.Out[0].Type.Shape) }
+	inPlace := func() *tensor.T {
+		if over {
+			return x
+		}
+		return result()
+	}
 	switch n.Op.(type) {
 	case *op.Conv:
 		if r := p.alone[i]; r != nil {
-			return r.run(func(int) *tensor.T { return x })[0]
+			return r.run(mem, func(int) *tensor.T { return x })[0]
 		}
 		if f := p.convs[i]; f != nil {
-			return convolve(f, x, shape)
+			y := result()
+			convolve(f, y, x)
+			return y
 		}
 	case *op.Gemm:
 		if f := p.gemms[i]; f != nil && x.F != nil {
-			y := tensor.New(x.Elem, shape...)
+			y := result()
 			f.Run(y.F, x.F)
 			return y
 		}
 	case *op.Relu:
 		if x.F != nil {
-			y := result(x, shape, over)
+			y := inPlace()
 			kernels.Relu(p.level, y.F, x.F)
 			return y
 		}
 	case *op.Add:
 		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
-			y := result(x, shape, over)
+			y := inPlace()
 			kernels.AddFloats(p.level, y.F, x.F, b.F)
 			return y
 		}
@@ -115,20 +125,10 @@ func (p *plan) native(i int, n *ir.Node, args []*tensor.T, over bool) *tensor.T 
 	return nil
 }
 
-// result is memory for a result of the shape of x: x itself with over.
-func result(x *tensor.T, shape []int, over bool) *tensor.T {
-	if over {
-		return x
-	}
-	return tensor.New(x.Elem, shape...)
-}
-
-// convolve runs a convolution over a batch; shape is that of the result.
-func convolve(f *kernels.FloatConv, x *tensor.T, shape []int) *tensor.T {
-	y := tensor.New(x.Elem, shape...)
+// convolve runs a convolution over a batch.
+func convolve(f *kernels.FloatConv, y, x *tensor.T) {
 	in, out := f.C*f.H*f.W, f.OC*f.OH*f.OW
-	for n := range shape[0] {
+	for n := range y.Shape[0] {
 		f.Run(y.F[n*out:(n+1)*out], x.F[n*in:(n+1)*in])
 	}
-	return y
 }

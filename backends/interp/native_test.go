@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"quern/backends/kernels"
+	"quern/ir/irtest"
 	"quern/ir/op"
 	"quern/ir/tensor"
 )
@@ -53,7 +54,8 @@ func TestConvolve(t *testing.T) {
 			}
 			g := geometry(s, x, want[0].Shape)
 			g.Groups = o.Group
-			got := convolve(kernels.NewFloatConv(level, g, in[1].F, in[2].F), in[0], want[0].Shape)
+			got := random(want[0].Shape...)
+			convolve(kernels.NewFloatConv(level, g, in[1].F, in[2].F), got, in[0])
 			if !slices.Equal(got.F, want[0].F) {
 				t.Fatalf("%v seed %d: x %v, weights %v, %+v: results differ", level, seed, x, w, o)
 			}
@@ -78,6 +80,45 @@ func TestInPlace(t *testing.T) {
 		}
 		if v, d := out[0].F, out[1].F; !slices.Equal(v, []float32{2, -4, 6, -8}) || !slices.Equal(d, []float32{3, 0, 9, 0}) {
 			t.Errorf("got %v and %v", v, d)
+		}
+	}
+}
+
+// TestAgain runs networks on one input after another: no run may see the one before, and outputs stay what they are.
+func TestAgain(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 12))
+		g := regionNet(r)
+		if seed%2 == 0 {
+			g = irtest.RandomGraph(r, irtest.GraphOptions{})
+		}
+		ins := irtest.RandomInputs(r, g, 4)
+		m, err := New(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var outs [][]*tensor.T
+		for _, in := range ins {
+			out, err := m.Run(in, nil)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			outs = append(outs, out)
+		}
+		for i, in := range ins {
+			fresh, err := New(g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := fresh.Run(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, w := range want {
+				if !w.Equal(outs[i][k]) {
+					t.Fatalf("seed %d, input %d, output %d: got %v, want %v\n%v", seed, i, k, outs[i][k].F, w.F, g)
+				}
+			}
 		}
 	}
 }

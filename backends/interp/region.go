@@ -364,7 +364,7 @@ func (b *regionBuilder) conv(i, x, out int) *kernels.FieldConv {
 }
 
 // run computes what leaves the region, in the order of out. value gives what enters it.
-func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
+func (r *region) run(m *memory, value func(slot int) *tensor.T) []*tensor.T {
 	mem, _ := r.pool.Get().(*[][]float32)
 	if mem == nil {
 		mem = r.memory()
@@ -372,7 +372,7 @@ func (r *region) run(value func(slot int) *tensor.T) []*tensor.T {
 	buffers := *mem
 	out := make([]*tensor.T, len(r.out))
 	for i, p := range r.out {
-		out[i] = tensor.New(tensor.F32, p.shape...)
+		out[i] = m.tensor(p.slot, tensor.F32, p.shape)
 	}
 	for first := 0; first < r.images; first += r.group {
 		n := min(r.group, r.images-first)
