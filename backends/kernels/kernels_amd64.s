@@ -2543,6 +2543,40 @@ done:
 	VZEROUPPER
 	RET
 
+DATA evenWords<>+0(SB)/2, $0x0000
+DATA evenWords<>+2(SB)/2, $0x0002
+DATA evenWords<>+4(SB)/2, $0x0004
+DATA evenWords<>+6(SB)/2, $0x0006
+DATA evenWords<>+8(SB)/2, $0x0008
+DATA evenWords<>+10(SB)/2, $0x000a
+DATA evenWords<>+12(SB)/2, $0x000c
+DATA evenWords<>+14(SB)/2, $0x000e
+DATA evenWords<>+16(SB)/2, $0x0010
+DATA evenWords<>+18(SB)/2, $0x0012
+DATA evenWords<>+20(SB)/2, $0x0014
+DATA evenWords<>+22(SB)/2, $0x0016
+DATA evenWords<>+24(SB)/2, $0x0018
+DATA evenWords<>+26(SB)/2, $0x001a
+DATA evenWords<>+28(SB)/2, $0x001c
+DATA evenWords<>+30(SB)/2, $0x001e
+DATA evenWords<>+32(SB)/2, $0x0020
+DATA evenWords<>+34(SB)/2, $0x0022
+DATA evenWords<>+36(SB)/2, $0x0024
+DATA evenWords<>+38(SB)/2, $0x0026
+DATA evenWords<>+40(SB)/2, $0x0028
+DATA evenWords<>+42(SB)/2, $0x002a
+DATA evenWords<>+44(SB)/2, $0x002c
+DATA evenWords<>+46(SB)/2, $0x002e
+DATA evenWords<>+48(SB)/2, $0x0030
+DATA evenWords<>+50(SB)/2, $0x0032
+DATA evenWords<>+52(SB)/2, $0x0034
+DATA evenWords<>+54(SB)/2, $0x0036
+DATA evenWords<>+56(SB)/2, $0x0038
+DATA evenWords<>+58(SB)/2, $0x003a
+DATA evenWords<>+60(SB)/2, $0x003c
+DATA evenWords<>+62(SB)/2, $0x003e
+GLOBL evenWords<>(SB), RODATA|NOPTR, $64
+
 // func scale8AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·scale8AVX512(SB), NOSPLIT, $0-8
@@ -2637,86 +2671,130 @@ done:
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·nearest8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Z8
-	VPBROADCASTD 160(AX), Z9
-	VPBROADCASTB 168(AX), Z10
-	VPBROADCASTB 176(AX), Z11
-	MOVQ         $0x0d0905010c080400, BX
+	VPBROADCASTW 168(AX), Z9
+	VPBROADCASTB 176(AX), Z10
+	VPBROADCASTB 184(AX), Z11
+	VMOVDQU32    evenWords<>+0(SB), Z13
+	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X12
-	MOVQ         $0x0f0b07030e0a0602, BX
-	VPINSRQ      $0x01, BX, X12, X12
-	VPMOVZXBD    X12, Z12
+	VPMOVZXBQ    X12, Z12
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU32    (BX), Z4
 	VMOVDQU32    64(BX), Z5
 	VMOVDQU32    128(BX), Z6
 	VMOVDQU32    192(BX), Z7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	KMOVW        120(AX), K1
 	KMOVW        128(AX), K2
 	KMOVW        136(AX), K3
 	KMOVW        144(AX), K4
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VCVTDQ2PS   (SI), Z0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VCVTDQ2PS   (R11), Z1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VCVTDQ2PS   (R12), Z2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VCVTDQ2PS   (R13), Z3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Z4, Z8, Z0
-	VPADDD      Z9, Z0, Z0
 	VFMADD132PS Z5, Z8, Z1
-	VPADDD      Z9, Z1, Z1
 	VFMADD132PS Z6, Z8, Z2
-	VPADDD      Z9, Z2, Z2
 	VFMADD132PS Z7, Z8, Z3
-	VPADDD      Z9, Z3, Z3
-	VPACKSSDW   Z1, Z0, Z0
-	VPACKSSDW   Z3, Z2, Z2
-	VPACKUSWB   Z2, Z0, Z0
-	VPMAXUB     Z10, Z0, Z0
-	VPMINUB     Z11, Z0, Z0
-	VPERMD      Z0, Z12, Z0
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU32   Z0, (DI)
+	VPERMT2W    Z1, Z13, Z0
+	VPERMT2W    Z3, Z13, Z2
+	TESTL       $0x00000001, CX
+	JEQ         wholeSum
+	VPADDW      Z9, Z0, Z0
+	VPADDW      Z9, Z2, Z2
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeSum:
+	VPACKUSWB Z2, Z0, Z0
+	TESTL     $0x00000002, CX
+	JEQ       wholeLimited
+	VPMAXUB   Z10, Z0, Z0
+	VPMINUB   Z11, Z0, Z0
+
+wholeLimited:
+	VPERMQ    Z0, Z12, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       wholeStep
+	MOVQ      56(AX), BX
+	ADDQ      BX, 216(AX)
+	MOVQ      64(AX), BX
+	ADDQ      BX, 224(AX)
+	DECQ      24(AX)
+	JNE       wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VCVTDQ2PS   (SI), Z0
+	ADDQ        R14, SI
+	VCVTDQ2PS   (R11), Z1
+	ADDQ        R14, R11
+	VCVTDQ2PS   (R12), Z2
+	ADDQ        R14, R12
+	VCVTDQ2PS   (R13), Z3
+	ADDQ        R14, R13
+	VFMADD132PS Z4, Z8, Z0
+	VFMADD132PS Z5, Z8, Z1
+	VFMADD132PS Z6, Z8, Z2
+	VFMADD132PS Z7, Z8, Z3
+	VPERMT2W    Z1, Z13, Z0
+	VPERMT2W    Z3, Z13, Z2
+	TESTL       $0x00000001, CX
+	JEQ         partsSum
+	VPADDW      Z9, Z0, Z0
+	VPADDW      Z9, Z2, Z2
+
+partsSum:
+	VPACKUSWB Z2, Z0, Z0
+	TESTL     $0x00000002, CX
+	JEQ       partsLimited
+	VPMAXUB   Z10, Z0, Z0
+	VPMINUB   Z11, Z0, Z0
+
+partsLimited:
+	VPERMQ        Z0, Z12, Z0
 	MOVQ          DI, BX
 	VEXTRACTI32X4 $0x00, Z0, X1
 	VMOVDQU8      X1, K1, (BX)
@@ -2732,108 +2810,178 @@ parts:
 	ADDQ          112(AX), BX
 	VEXTRACTI32X4 $0x03, Z0, X1
 	VMOVDQU8      X1, K4, (BX)
-	JMP           stored
+	ADDQ          48(AX), DI
+	DECQ          DX
+	JNE           partsStep
+	MOVQ          56(AX), BX
+	ADDQ          BX, 216(AX)
+	MOVQ          64(AX), BX
+	ADDQ          BX, 224(AX)
+	DECQ          24(AX)
+	JNE           partsRow
+	VZEROUPPER
+	RET
 
 // func nearestPool8AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·nearestPool8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Z8
-	VPBROADCASTD 160(AX), Z9
-	VPBROADCASTB 168(AX), Z10
-	VPBROADCASTB 176(AX), Z11
-	MOVQ         $0x0d0905010c080400, BX
+	VPBROADCASTW 168(AX), Z9
+	VPBROADCASTB 176(AX), Z10
+	VPBROADCASTB 184(AX), Z11
+	VMOVDQU32    evenWords<>+0(SB), Z13
+	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X12
-	MOVQ         $0x0f0b07030e0a0602, BX
-	VPINSRQ      $0x01, BX, X12, X12
-	VPMOVZXBD    X12, Z12
+	VPMOVZXBQ    X12, Z12
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU32    (BX), Z4
 	VMOVDQU32    64(BX), Z5
 	VMOVDQU32    128(BX), Z6
 	VMOVDQU32    192(BX), Z7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	KMOVW        120(AX), K1
 	KMOVW        128(AX), K2
 	KMOVW        136(AX), K3
 	KMOVW        144(AX), K4
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VMOVDQU32   (SI), Z0
 	VPMAXSD     (SI)(R8*1), Z0, Z0
 	VPMAXSD     (SI)(R9*1), Z0, Z0
 	VPMAXSD     (SI)(R10*1), Z0, Z0
 	VCVTDQ2PS   Z0, Z0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VMOVDQU32   (R11), Z1
 	VPMAXSD     (R11)(R8*1), Z1, Z1
 	VPMAXSD     (R11)(R9*1), Z1, Z1
 	VPMAXSD     (R11)(R10*1), Z1, Z1
 	VCVTDQ2PS   Z1, Z1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VMOVDQU32   (R12), Z2
 	VPMAXSD     (R12)(R8*1), Z2, Z2
 	VPMAXSD     (R12)(R9*1), Z2, Z2
 	VPMAXSD     (R12)(R10*1), Z2, Z2
 	VCVTDQ2PS   Z2, Z2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VMOVDQU32   (R13), Z3
 	VPMAXSD     (R13)(R8*1), Z3, Z3
 	VPMAXSD     (R13)(R9*1), Z3, Z3
 	VPMAXSD     (R13)(R10*1), Z3, Z3
 	VCVTDQ2PS   Z3, Z3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Z4, Z8, Z0
-	VPADDD      Z9, Z0, Z0
 	VFMADD132PS Z5, Z8, Z1
-	VPADDD      Z9, Z1, Z1
 	VFMADD132PS Z6, Z8, Z2
-	VPADDD      Z9, Z2, Z2
 	VFMADD132PS Z7, Z8, Z3
-	VPADDD      Z9, Z3, Z3
-	VPACKSSDW   Z1, Z0, Z0
-	VPACKSSDW   Z3, Z2, Z2
-	VPACKUSWB   Z2, Z0, Z0
-	VPMAXUB     Z10, Z0, Z0
-	VPMINUB     Z11, Z0, Z0
-	VPERMD      Z0, Z12, Z0
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU32   Z0, (DI)
+	VPERMT2W    Z1, Z13, Z0
+	VPERMT2W    Z3, Z13, Z2
+	TESTL       $0x00000001, CX
+	JEQ         wholeSum
+	VPADDW      Z9, Z0, Z0
+	VPADDW      Z9, Z2, Z2
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeSum:
+	VPACKUSWB Z2, Z0, Z0
+	TESTL     $0x00000002, CX
+	JEQ       wholeLimited
+	VPMAXUB   Z10, Z0, Z0
+	VPMINUB   Z11, Z0, Z0
+
+wholeLimited:
+	VPERMQ    Z0, Z12, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       wholeStep
+	MOVQ      56(AX), BX
+	ADDQ      BX, 216(AX)
+	MOVQ      64(AX), BX
+	ADDQ      BX, 224(AX)
+	DECQ      24(AX)
+	JNE       wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VMOVDQU32   (SI), Z0
+	VPMAXSD     (SI)(R8*1), Z0, Z0
+	VPMAXSD     (SI)(R9*1), Z0, Z0
+	VPMAXSD     (SI)(R10*1), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	ADDQ        R14, SI
+	VMOVDQU32   (R11), Z1
+	VPMAXSD     (R11)(R8*1), Z1, Z1
+	VPMAXSD     (R11)(R9*1), Z1, Z1
+	VPMAXSD     (R11)(R10*1), Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	ADDQ        R14, R11
+	VMOVDQU32   (R12), Z2
+	VPMAXSD     (R12)(R8*1), Z2, Z2
+	VPMAXSD     (R12)(R9*1), Z2, Z2
+	VPMAXSD     (R12)(R10*1), Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	ADDQ        R14, R12
+	VMOVDQU32   (R13), Z3
+	VPMAXSD     (R13)(R8*1), Z3, Z3
+	VPMAXSD     (R13)(R9*1), Z3, Z3
+	VPMAXSD     (R13)(R10*1), Z3, Z3
+	VCVTDQ2PS   Z3, Z3
+	ADDQ        R14, R13
+	VFMADD132PS Z4, Z8, Z0
+	VFMADD132PS Z5, Z8, Z1
+	VFMADD132PS Z6, Z8, Z2
+	VFMADD132PS Z7, Z8, Z3
+	VPERMT2W    Z1, Z13, Z0
+	VPERMT2W    Z3, Z13, Z2
+	TESTL       $0x00000001, CX
+	JEQ         partsSum
+	VPADDW      Z9, Z0, Z0
+	VPADDW      Z9, Z2, Z2
+
+partsSum:
+	VPACKUSWB Z2, Z0, Z0
+	TESTL     $0x00000002, CX
+	JEQ       partsLimited
+	VPMAXUB   Z10, Z0, Z0
+	VPMINUB   Z11, Z0, Z0
+
+partsLimited:
+	VPERMQ        Z0, Z12, Z0
 	MOVQ          DI, BX
 	VEXTRACTI32X4 $0x00, Z0, X1
 	VMOVDQU8      X1, K1, (BX)
@@ -2849,7 +2997,17 @@ parts:
 	ADDQ          112(AX), BX
 	VEXTRACTI32X4 $0x03, Z0, X1
 	VMOVDQU8      X1, K4, (BX)
-	JMP           stored
+	ADDQ          48(AX), DI
+	DECQ          DX
+	JNE           partsStep
+	MOVQ          56(AX), BX
+	ADDQ          BX, 216(AX)
+	MOVQ          64(AX), BX
+	ADDQ          BX, 224(AX)
+	DECQ          24(AX)
+	JNE           partsRow
+	VZEROUPPER
+	RET
 
 // func max8AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
@@ -3067,87 +3225,130 @@ done:
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·nearest16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Z8
-	VPBROADCASTD 160(AX), Z9
-	VPBROADCASTW 168(AX), Z10
-	VPBROADCASTW 176(AX), Z11
+	VPBROADCASTD 168(AX), Z9
+	VPBROADCASTW 176(AX), Z10
+	VPBROADCASTW 184(AX), Z11
 	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X12
 	VPMOVZXBQ    X12, Z12
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU32    (BX), Z4
 	VMOVDQU32    64(BX), Z5
 	VMOVDQU32    128(BX), Z6
 	VMOVDQU32    192(BX), Z7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	KMOVW        120(AX), K1
 	KMOVW        128(AX), K2
 	KMOVW        136(AX), K3
 	KMOVW        144(AX), K4
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VCVTDQ2PS   (SI), Z0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VCVTDQ2PS   (R11), Z1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VCVTDQ2PS   (R12), Z2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VCVTDQ2PS   (R13), Z3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Z4, Z8, Z0
-	VPADDD      Z9, Z0, Z0
 	VFMADD132PS Z5, Z8, Z1
-	VPADDD      Z9, Z1, Z1
 	VFMADD132PS Z6, Z8, Z2
-	VPADDD      Z9, Z2, Z2
 	VFMADD132PS Z7, Z8, Z3
+	VPADDD      Z9, Z0, Z0
+	VPADDD      Z9, Z1, Z1
+	VPADDD      Z9, Z2, Z2
 	VPADDD      Z9, Z3, Z3
 	VPACKSSDW   Z1, Z0, Z0
 	VPACKSSDW   Z3, Z2, Z2
+	TESTL       $0x00000002, CX
+	JEQ         wholeLimited
 	VPMAXSW     Z10, Z0, Z0
 	VPMINSW     Z11, Z0, Z0
-	VPERMQ      Z0, Z12, Z0
 	VPMAXSW     Z10, Z2, Z2
 	VPMINSW     Z11, Z2, Z2
-	VPERMQ      Z2, Z12, Z2
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU32   Z0, (DI)
-	VMOVDQU32   Z2, 64(DI)
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeLimited:
+	VPERMQ    Z0, Z12, Z0
+	VPERMQ    Z2, Z12, Z2
+	VMOVDQU32 Z0, (DI)
+	VMOVDQU32 Z2, 64(DI)
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       wholeStep
+	MOVQ      56(AX), BX
+	ADDQ      BX, 216(AX)
+	MOVQ      64(AX), BX
+	ADDQ      BX, 224(AX)
+	DECQ      24(AX)
+	JNE       wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VCVTDQ2PS   (SI), Z0
+	ADDQ        R14, SI
+	VCVTDQ2PS   (R11), Z1
+	ADDQ        R14, R11
+	VCVTDQ2PS   (R12), Z2
+	ADDQ        R14, R12
+	VCVTDQ2PS   (R13), Z3
+	ADDQ        R14, R13
+	VFMADD132PS Z4, Z8, Z0
+	VFMADD132PS Z5, Z8, Z1
+	VFMADD132PS Z6, Z8, Z2
+	VFMADD132PS Z7, Z8, Z3
+	VPADDD      Z9, Z0, Z0
+	VPADDD      Z9, Z1, Z1
+	VPADDD      Z9, Z2, Z2
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	TESTL       $0x00000002, CX
+	JEQ         partsLimited
+	VPMAXSW     Z10, Z0, Z0
+	VPMINSW     Z11, Z0, Z0
+	VPMAXSW     Z10, Z2, Z2
+	VPMINSW     Z11, Z2, Z2
+
+partsLimited:
+	VPERMQ        Z0, Z12, Z0
+	VPERMQ        Z2, Z12, Z2
 	MOVQ          DI, BX
 	VEXTRACTI64X4 $0x00, Z0, Y1
 	VMOVDQU16     Y1, K1, (BX)
@@ -3163,109 +3364,178 @@ parts:
 	ADDQ          112(AX), BX
 	VEXTRACTI64X4 $0x01, Z2, Y1
 	VMOVDQU16     Y1, K4, (BX)
-	JMP           stored
+	ADDQ          48(AX), DI
+	DECQ          DX
+	JNE           partsStep
+	MOVQ          56(AX), BX
+	ADDQ          BX, 216(AX)
+	MOVQ          64(AX), BX
+	ADDQ          BX, 224(AX)
+	DECQ          24(AX)
+	JNE           partsRow
+	VZEROUPPER
+	RET
 
 // func nearestPool16AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·nearestPool16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Z8
-	VPBROADCASTD 160(AX), Z9
-	VPBROADCASTW 168(AX), Z10
-	VPBROADCASTW 176(AX), Z11
+	VPBROADCASTD 168(AX), Z9
+	VPBROADCASTW 176(AX), Z10
+	VPBROADCASTW 184(AX), Z11
 	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X12
 	VPMOVZXBQ    X12, Z12
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU32    (BX), Z4
 	VMOVDQU32    64(BX), Z5
 	VMOVDQU32    128(BX), Z6
 	VMOVDQU32    192(BX), Z7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	KMOVW        120(AX), K1
 	KMOVW        128(AX), K2
 	KMOVW        136(AX), K3
 	KMOVW        144(AX), K4
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VMOVDQU32   (SI), Z0
 	VPMAXSD     (SI)(R8*1), Z0, Z0
 	VPMAXSD     (SI)(R9*1), Z0, Z0
 	VPMAXSD     (SI)(R10*1), Z0, Z0
 	VCVTDQ2PS   Z0, Z0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VMOVDQU32   (R11), Z1
 	VPMAXSD     (R11)(R8*1), Z1, Z1
 	VPMAXSD     (R11)(R9*1), Z1, Z1
 	VPMAXSD     (R11)(R10*1), Z1, Z1
 	VCVTDQ2PS   Z1, Z1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VMOVDQU32   (R12), Z2
 	VPMAXSD     (R12)(R8*1), Z2, Z2
 	VPMAXSD     (R12)(R9*1), Z2, Z2
 	VPMAXSD     (R12)(R10*1), Z2, Z2
 	VCVTDQ2PS   Z2, Z2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VMOVDQU32   (R13), Z3
 	VPMAXSD     (R13)(R8*1), Z3, Z3
 	VPMAXSD     (R13)(R9*1), Z3, Z3
 	VPMAXSD     (R13)(R10*1), Z3, Z3
 	VCVTDQ2PS   Z3, Z3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Z4, Z8, Z0
-	VPADDD      Z9, Z0, Z0
 	VFMADD132PS Z5, Z8, Z1
-	VPADDD      Z9, Z1, Z1
 	VFMADD132PS Z6, Z8, Z2
-	VPADDD      Z9, Z2, Z2
 	VFMADD132PS Z7, Z8, Z3
+	VPADDD      Z9, Z0, Z0
+	VPADDD      Z9, Z1, Z1
+	VPADDD      Z9, Z2, Z2
 	VPADDD      Z9, Z3, Z3
 	VPACKSSDW   Z1, Z0, Z0
 	VPACKSSDW   Z3, Z2, Z2
+	TESTL       $0x00000002, CX
+	JEQ         wholeLimited
 	VPMAXSW     Z10, Z0, Z0
 	VPMINSW     Z11, Z0, Z0
-	VPERMQ      Z0, Z12, Z0
 	VPMAXSW     Z10, Z2, Z2
 	VPMINSW     Z11, Z2, Z2
-	VPERMQ      Z2, Z12, Z2
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU32   Z0, (DI)
-	VMOVDQU32   Z2, 64(DI)
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeLimited:
+	VPERMQ    Z0, Z12, Z0
+	VPERMQ    Z2, Z12, Z2
+	VMOVDQU32 Z0, (DI)
+	VMOVDQU32 Z2, 64(DI)
+	ADDQ      48(AX), DI
+	DECQ      DX
+	JNE       wholeStep
+	MOVQ      56(AX), BX
+	ADDQ      BX, 216(AX)
+	MOVQ      64(AX), BX
+	ADDQ      BX, 224(AX)
+	DECQ      24(AX)
+	JNE       wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VMOVDQU32   (SI), Z0
+	VPMAXSD     (SI)(R8*1), Z0, Z0
+	VPMAXSD     (SI)(R9*1), Z0, Z0
+	VPMAXSD     (SI)(R10*1), Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	ADDQ        R14, SI
+	VMOVDQU32   (R11), Z1
+	VPMAXSD     (R11)(R8*1), Z1, Z1
+	VPMAXSD     (R11)(R9*1), Z1, Z1
+	VPMAXSD     (R11)(R10*1), Z1, Z1
+	VCVTDQ2PS   Z1, Z1
+	ADDQ        R14, R11
+	VMOVDQU32   (R12), Z2
+	VPMAXSD     (R12)(R8*1), Z2, Z2
+	VPMAXSD     (R12)(R9*1), Z2, Z2
+	VPMAXSD     (R12)(R10*1), Z2, Z2
+	VCVTDQ2PS   Z2, Z2
+	ADDQ        R14, R12
+	VMOVDQU32   (R13), Z3
+	VPMAXSD     (R13)(R8*1), Z3, Z3
+	VPMAXSD     (R13)(R9*1), Z3, Z3
+	VPMAXSD     (R13)(R10*1), Z3, Z3
+	VCVTDQ2PS   Z3, Z3
+	ADDQ        R14, R13
+	VFMADD132PS Z4, Z8, Z0
+	VFMADD132PS Z5, Z8, Z1
+	VFMADD132PS Z6, Z8, Z2
+	VFMADD132PS Z7, Z8, Z3
+	VPADDD      Z9, Z0, Z0
+	VPADDD      Z9, Z1, Z1
+	VPADDD      Z9, Z2, Z2
+	VPADDD      Z9, Z3, Z3
+	VPACKSSDW   Z1, Z0, Z0
+	VPACKSSDW   Z3, Z2, Z2
+	TESTL       $0x00000002, CX
+	JEQ         partsLimited
+	VPMAXSW     Z10, Z0, Z0
+	VPMINSW     Z11, Z0, Z0
+	VPMAXSW     Z10, Z2, Z2
+	VPMINSW     Z11, Z2, Z2
+
+partsLimited:
+	VPERMQ        Z0, Z12, Z0
+	VPERMQ        Z2, Z12, Z2
 	MOVQ          DI, BX
 	VEXTRACTI64X4 $0x00, Z0, Y1
 	VMOVDQU16     Y1, K1, (BX)
@@ -3281,7 +3551,17 @@ parts:
 	ADDQ          112(AX), BX
 	VEXTRACTI64X4 $0x01, Z2, Y1
 	VMOVDQU16     Y1, K4, (BX)
-	JMP           stored
+	ADDQ          48(AX), DI
+	DECQ          DX
+	JNE           partsStep
+	MOVQ          56(AX), BX
+	ADDQ          BX, 216(AX)
+	MOVQ          64(AX), BX
+	ADDQ          BX, 224(AX)
+	DECQ          24(AX)
+	JNE           partsRow
+	VZEROUPPER
+	RET
 
 // func max16AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
@@ -6791,7 +7071,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -7027,7 +7307,7 @@ block:
 	ADDQ      $+64, SI
 	ADDQ      $+64, DI
 	ADDQ      $+64, DX
-	DECQ      128(AX)
+	DECQ      136(AX)
 	JNE       block
 	ADDQ      88(AX), SI
 	ADDQ      R10, SI
@@ -7305,15 +7585,16 @@ tile:
 TEXT ·requantTiles16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Z25
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X26
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X26
 	VPBROADCASTD X26, Z26
-	VPBROADCASTD 104(AX), Z27
-	VPBROADCASTW 112(AX), Z28
-	VPBROADCASTW 120(AX), Z29
+	VPBROADCASTD 112(AX), Z27
+	VPBROADCASTW 120(AX), Z28
+	VPBROADCASTW 128(AX), Z29
 	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X30
 	VPMOVZXBQ    X30, Z30
+	MOVL         104(AX), BX
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -7328,157 +7609,161 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
-	MOVQ          SI, R13
-	VMOVDQU32     (R13)(R11*1), Z0
-	VMOVDQU32     (R13)(R11*2), Z1
-	VMOVDQU32     (R13)(R12*1), Z2
-	VMOVDQU32     (R13)(R11*4), Z3
-	VPADDD        Z1, Z0, Z4
-	VPSUBD        Z1, Z0, Z0
-	VPADDD        Z3, Z2, Z1
-	VPSUBD        Z3, Z2, Z2
-	VPADDD        Z1, Z4, Z3
-	VPADDD        (R13), Z4, Z4
-	VPADDD        Z3, Z4, Z4
-	VPADDD        Z1, Z3, Z3
-	VPADDD        Z2, Z0, Z1
-	VPADDD        Z2, Z2, Z2
-	VPADDD        (R13)(R10*1), Z2, Z2
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z0, Z2, Z2
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z5
-	VPADDD        (DX), Z5, Z5
-	VMOVDQU32     (R13)(R11*2), Z6
-	VMOVDQU32     (R13)(R12*1), Z7
-	VMOVDQU32     (R13)(R11*4), Z8
-	VPADDD        Z6, Z5, Z9
-	VPSUBD        Z6, Z5, Z5
-	VPADDD        Z8, Z7, Z6
-	VPSUBD        Z8, Z7, Z7
-	VPADDD        Z6, Z9, Z8
-	VPADDD        (R13), Z9, Z9
-	VPADDD        Z8, Z9, Z9
-	VPADDD        Z6, Z8, Z8
-	VPADDD        Z7, Z5, Z6
-	VPADDD        Z7, Z7, Z7
-	VPADDD        (R13)(R10*1), Z7, Z7
-	VPADDD        Z7, Z7, Z7
-	VPADDD        Z5, Z7, Z7
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z10
-	VMOVDQU32     (R13)(R11*2), Z11
-	VMOVDQU32     (R13)(R12*1), Z12
-	VMOVDQU32     (R13)(R11*4), Z13
-	VPADDD        Z11, Z10, Z14
-	VPSUBD        Z11, Z10, Z10
-	VPADDD        Z13, Z12, Z11
-	VPSUBD        Z13, Z12, Z12
-	VPADDD        Z11, Z14, Z13
-	VPADDD        (R13), Z14, Z14
-	VPADDD        Z13, Z14, Z14
-	VPADDD        Z11, Z13, Z13
-	VPADDD        Z12, Z10, Z11
-	VPADDD        Z12, Z12, Z12
-	VPADDD        (R13)(R10*1), Z12, Z12
-	VPADDD        Z12, Z12, Z12
-	VPADDD        Z10, Z12, Z12
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z15
-	VMOVDQU32     (R13)(R11*2), Z16
-	VMOVDQU32     (R13)(R12*1), Z17
-	VMOVDQU32     (R13)(R11*4), Z18
-	VPADDD        Z16, Z15, Z19
-	VPSUBD        Z16, Z15, Z15
-	VPADDD        Z18, Z17, Z16
-	VPSUBD        Z18, Z17, Z17
-	VPADDD        Z16, Z19, Z18
-	VPADDD        (R13), Z19, Z19
-	VPADDD        Z18, Z19, Z19
-	VPADDD        Z16, Z18, Z18
-	VPADDD        Z17, Z15, Z16
-	VPADDD        Z17, Z17, Z17
-	VPADDD        (R13)(R10*1), Z17, Z17
-	VPADDD        Z17, Z17, Z17
-	VPADDD        Z15, Z17, Z17
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z20
-	VMOVDQU32     (R13)(R11*2), Z21
-	VMOVDQU32     (R13)(R12*1), Z22
-	VMOVDQU32     (R13)(R11*4), Z23
-	VPADDD        Z21, Z20, Z24
-	VPSUBD        Z21, Z20, Z20
-	VPADDD        Z23, Z22, Z21
-	VPSUBD        Z23, Z22, Z22
-	VPADDD        Z21, Z24, Z23
-	VPADDD        (R13), Z24, Z24
-	VPADDD        Z23, Z24, Z24
-	VPADDD        Z21, Z23, Z23
-	VPADDD        Z22, Z20, Z21
-	VPADDD        Z22, Z22, Z22
-	VPADDD        (R13)(R10*1), Z22, Z22
-	VPADDD        Z22, Z22, Z22
-	VPADDD        Z20, Z22, Z22
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z0
-	VMOVDQU32     (R13)(R11*2), Z5
-	VMOVDQU32     (R13)(R12*1), Z10
-	VMOVDQU32     (R13)(R11*4), Z15
-	VPADDD        Z5, Z0, Z20
-	VPSUBD        Z5, Z0, Z0
-	VPADDD        Z15, Z10, Z5
-	VPSUBD        Z15, Z10, Z10
-	VPADDD        Z5, Z20, Z15
-	VPADDD        (R13), Z20, Z20
-	VPADDD        Z15, Z20, Z20
-	VPADDD        Z5, Z15, Z15
-	VPADDD        Z10, Z0, Z5
-	VPADDD        Z10, Z10, Z10
-	VPADDD        (R13)(R10*1), Z10, Z10
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z0, Z10, Z10
-	ADDQ          R8, R13
-	MOVQ          DI, R13
-	VPADDD        Z14, Z9, Z0
-	VPSUBD        Z14, Z9, Z9
-	VPADDD        Z24, Z19, Z14
-	VPSUBD        Z24, Z19, Z19
-	VPADDD        Z14, Z0, Z24
-	VPADDD        Z4, Z0, Z0
-	VPADDD        Z24, Z0, Z0
-	VPADDD        Z14, Z24, Z24
-	VPADDD        Z19, Z9, Z14
-	VPADDD        Z19, Z19, Z19
-	VPADDD        Z20, Z19, Z19
-	VPADDD        Z19, Z19, Z19
-	VPADDD        Z9, Z19, Z19
-	VPMULLD       Z25, Z0, Z0
-	VCVTDQ2PS     Z0, Z0
-	VPMULLD       Z25, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VPMULLD       Z25, Z24, Z24
-	VCVTDQ2PS     Z24, Z24
-	VPMULLD       Z25, Z19, Z19
-	VCVTDQ2PS     Z19, Z19
-	VFMADD132PS   64(DX), Z26, Z0
-	VPADDD        Z27, Z0, Z0
-	VFMADD132PS   128(DX), Z26, Z14
-	VPADDD        Z27, Z14, Z14
-	VFMADD132PS   128(DX), Z26, Z24
-	VPADDD        Z27, Z24, Z24
-	VFMADD132PS   128(DX), Z26, Z19
-	VPADDD        Z27, Z19, Z19
-	VPACKSSDW     Z14, Z0, Z0
-	VPACKSSDW     Z19, Z24, Z24
-	VPMAXSW       Z28, Z0, Z0
-	VPMINSW       Z29, Z0, Z0
+	MOVQ        SI, R13
+	VMOVDQU32   (R13)(R11*1), Z0
+	VMOVDQU32   (R13)(R11*2), Z1
+	VMOVDQU32   (R13)(R12*1), Z2
+	VMOVDQU32   (R13)(R11*4), Z3
+	VPADDD      Z1, Z0, Z4
+	VPSUBD      Z1, Z0, Z0
+	VPADDD      Z3, Z2, Z1
+	VPSUBD      Z3, Z2, Z2
+	VPADDD      Z1, Z4, Z3
+	VPADDD      (R13), Z4, Z4
+	VPADDD      Z3, Z4, Z4
+	VPADDD      Z1, Z3, Z3
+	VPADDD      Z2, Z0, Z1
+	VPADDD      Z2, Z2, Z2
+	VPADDD      (R13)(R10*1), Z2, Z2
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z0, Z2, Z2
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z5
+	VPADDD      (DX), Z5, Z5
+	VMOVDQU32   (R13)(R11*2), Z6
+	VMOVDQU32   (R13)(R12*1), Z7
+	VMOVDQU32   (R13)(R11*4), Z8
+	VPADDD      Z6, Z5, Z9
+	VPSUBD      Z6, Z5, Z5
+	VPADDD      Z8, Z7, Z6
+	VPSUBD      Z8, Z7, Z7
+	VPADDD      Z6, Z9, Z8
+	VPADDD      (R13), Z9, Z9
+	VPADDD      Z8, Z9, Z9
+	VPADDD      Z6, Z8, Z8
+	VPADDD      Z7, Z5, Z6
+	VPADDD      Z7, Z7, Z7
+	VPADDD      (R13)(R10*1), Z7, Z7
+	VPADDD      Z7, Z7, Z7
+	VPADDD      Z5, Z7, Z7
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z10
+	VMOVDQU32   (R13)(R11*2), Z11
+	VMOVDQU32   (R13)(R12*1), Z12
+	VMOVDQU32   (R13)(R11*4), Z13
+	VPADDD      Z11, Z10, Z14
+	VPSUBD      Z11, Z10, Z10
+	VPADDD      Z13, Z12, Z11
+	VPSUBD      Z13, Z12, Z12
+	VPADDD      Z11, Z14, Z13
+	VPADDD      (R13), Z14, Z14
+	VPADDD      Z13, Z14, Z14
+	VPADDD      Z11, Z13, Z13
+	VPADDD      Z12, Z10, Z11
+	VPADDD      Z12, Z12, Z12
+	VPADDD      (R13)(R10*1), Z12, Z12
+	VPADDD      Z12, Z12, Z12
+	VPADDD      Z10, Z12, Z12
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z15
+	VMOVDQU32   (R13)(R11*2), Z16
+	VMOVDQU32   (R13)(R12*1), Z17
+	VMOVDQU32   (R13)(R11*4), Z18
+	VPADDD      Z16, Z15, Z19
+	VPSUBD      Z16, Z15, Z15
+	VPADDD      Z18, Z17, Z16
+	VPSUBD      Z18, Z17, Z17
+	VPADDD      Z16, Z19, Z18
+	VPADDD      (R13), Z19, Z19
+	VPADDD      Z18, Z19, Z19
+	VPADDD      Z16, Z18, Z18
+	VPADDD      Z17, Z15, Z16
+	VPADDD      Z17, Z17, Z17
+	VPADDD      (R13)(R10*1), Z17, Z17
+	VPADDD      Z17, Z17, Z17
+	VPADDD      Z15, Z17, Z17
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z20
+	VMOVDQU32   (R13)(R11*2), Z21
+	VMOVDQU32   (R13)(R12*1), Z22
+	VMOVDQU32   (R13)(R11*4), Z23
+	VPADDD      Z21, Z20, Z24
+	VPSUBD      Z21, Z20, Z20
+	VPADDD      Z23, Z22, Z21
+	VPSUBD      Z23, Z22, Z22
+	VPADDD      Z21, Z24, Z23
+	VPADDD      (R13), Z24, Z24
+	VPADDD      Z23, Z24, Z24
+	VPADDD      Z21, Z23, Z23
+	VPADDD      Z22, Z20, Z21
+	VPADDD      Z22, Z22, Z22
+	VPADDD      (R13)(R10*1), Z22, Z22
+	VPADDD      Z22, Z22, Z22
+	VPADDD      Z20, Z22, Z22
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z0
+	VMOVDQU32   (R13)(R11*2), Z5
+	VMOVDQU32   (R13)(R12*1), Z10
+	VMOVDQU32   (R13)(R11*4), Z15
+	VPADDD      Z5, Z0, Z20
+	VPSUBD      Z5, Z0, Z0
+	VPADDD      Z15, Z10, Z5
+	VPSUBD      Z15, Z10, Z10
+	VPADDD      Z5, Z20, Z15
+	VPADDD      (R13), Z20, Z20
+	VPADDD      Z15, Z20, Z20
+	VPADDD      Z5, Z15, Z15
+	VPADDD      Z10, Z0, Z5
+	VPADDD      Z10, Z10, Z10
+	VPADDD      (R13)(R10*1), Z10, Z10
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z0, Z10, Z10
+	ADDQ        R8, R13
+	MOVQ        DI, R13
+	VPADDD      Z14, Z9, Z0
+	VPSUBD      Z14, Z9, Z9
+	VPADDD      Z24, Z19, Z14
+	VPSUBD      Z24, Z19, Z19
+	VPADDD      Z14, Z0, Z24
+	VPADDD      Z4, Z0, Z0
+	VPADDD      Z24, Z0, Z0
+	VPADDD      Z14, Z24, Z24
+	VPADDD      Z19, Z9, Z14
+	VPADDD      Z19, Z19, Z19
+	VPADDD      Z20, Z19, Z19
+	VPADDD      Z19, Z19, Z19
+	VPADDD      Z9, Z19, Z19
+	VPMULLD     Z25, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMULLD     Z25, Z14, Z14
+	VCVTDQ2PS   Z14, Z14
+	VPMULLD     Z25, Z24, Z24
+	VCVTDQ2PS   Z24, Z24
+	VPMULLD     Z25, Z19, Z19
+	VCVTDQ2PS   Z19, Z19
+	VFMADD132PS 64(DX), Z26, Z0
+	VFMADD132PS 128(DX), Z26, Z14
+	VFMADD132PS 128(DX), Z26, Z24
+	VFMADD132PS 128(DX), Z26, Z19
+	VPADDD      Z27, Z0, Z0
+	VPADDD      Z27, Z14, Z14
+	VPADDD      Z27, Z24, Z24
+	VPADDD      Z27, Z19, Z19
+	VPACKSSDW   Z14, Z0, Z0
+	VPACKSSDW   Z19, Z24, Z24
+	TESTL       $0x00000002, BX
+	JEQ         row0Limited
+	VPMAXSW     Z28, Z0, Z0
+	VPMINSW     Z29, Z0, Z0
+	VPMAXSW     Z28, Z24, Z24
+	VPMINSW     Z29, Z24, Z24
+
+row0Limited:
 	VPERMQ        Z0, Z30, Z0
-	VPMAXSW       Z28, Z24, Z24
-	VPMINSW       Z29, Z24, Z24
 	VPERMQ        Z24, Z30, Z24
 	VMOVDQU32     Y0, (R13)
 	VEXTRACTI64X4 $0x01, Z0, (R13)(CX*1)
@@ -7508,20 +7793,24 @@ block:
 	VPMULLD       Z25, Z16, Z16
 	VCVTDQ2PS     Z16, Z16
 	VFMADD132PS   128(DX), Z26, Z4
-	VPADDD        Z27, Z4, Z4
 	VFMADD132PS   192(DX), Z26, Z11
-	VPADDD        Z27, Z11, Z11
 	VFMADD132PS   192(DX), Z26, Z21
-	VPADDD        Z27, Z21, Z21
 	VFMADD132PS   192(DX), Z26, Z16
+	VPADDD        Z27, Z4, Z4
+	VPADDD        Z27, Z11, Z11
+	VPADDD        Z27, Z21, Z21
 	VPADDD        Z27, Z16, Z16
 	VPACKSSDW     Z11, Z4, Z4
 	VPACKSSDW     Z16, Z21, Z21
+	TESTL         $0x00000002, BX
+	JEQ           row1Limited
 	VPMAXSW       Z28, Z4, Z4
 	VPMINSW       Z29, Z4, Z4
-	VPERMQ        Z4, Z30, Z4
 	VPMAXSW       Z28, Z21, Z21
 	VPMINSW       Z29, Z21, Z21
+
+row1Limited:
+	VPERMQ        Z4, Z30, Z4
 	VPERMQ        Z21, Z30, Z21
 	VMOVDQU32     Y4, (R13)
 	VEXTRACTI64X4 $0x01, Z4, (R13)(CX*1)
@@ -7551,20 +7840,24 @@ block:
 	VPMULLD       Z25, Z18, Z18
 	VCVTDQ2PS     Z18, Z18
 	VFMADD132PS   128(DX), Z26, Z9
-	VPADDD        Z27, Z9, Z9
 	VFMADD132PS   192(DX), Z26, Z13
-	VPADDD        Z27, Z13, Z13
 	VFMADD132PS   192(DX), Z26, Z23
-	VPADDD        Z27, Z23, Z23
 	VFMADD132PS   192(DX), Z26, Z18
+	VPADDD        Z27, Z9, Z9
+	VPADDD        Z27, Z13, Z13
+	VPADDD        Z27, Z23, Z23
 	VPADDD        Z27, Z18, Z18
 	VPACKSSDW     Z13, Z9, Z9
 	VPACKSSDW     Z18, Z23, Z23
+	TESTL         $0x00000002, BX
+	JEQ           row2Limited
 	VPMAXSW       Z28, Z9, Z9
 	VPMINSW       Z29, Z9, Z9
-	VPERMQ        Z9, Z30, Z9
 	VPMAXSW       Z28, Z23, Z23
 	VPMINSW       Z29, Z23, Z23
+
+row2Limited:
+	VPERMQ        Z9, Z30, Z9
 	VPERMQ        Z23, Z30, Z23
 	VMOVDQU32     Y9, (R13)
 	VEXTRACTI64X4 $0x01, Z9, (R13)(CX*1)
@@ -7594,20 +7887,24 @@ block:
 	VPMULLD       Z25, Z17, Z17
 	VCVTDQ2PS     Z17, Z17
 	VFMADD132PS   128(DX), Z26, Z20
-	VPADDD        Z27, Z20, Z20
 	VFMADD132PS   192(DX), Z26, Z12
-	VPADDD        Z27, Z12, Z12
 	VFMADD132PS   192(DX), Z26, Z22
-	VPADDD        Z27, Z22, Z22
 	VFMADD132PS   192(DX), Z26, Z17
+	VPADDD        Z27, Z20, Z20
+	VPADDD        Z27, Z12, Z12
+	VPADDD        Z27, Z22, Z22
 	VPADDD        Z27, Z17, Z17
 	VPACKSSDW     Z12, Z20, Z20
 	VPACKSSDW     Z17, Z22, Z22
+	TESTL         $0x00000002, BX
+	JEQ           row3Limited
 	VPMAXSW       Z28, Z20, Z20
 	VPMINSW       Z29, Z20, Z20
-	VPERMQ        Z20, Z30, Z20
 	VPMAXSW       Z28, Z22, Z22
 	VPMINSW       Z29, Z22, Z22
+
+row3Limited:
+	VPERMQ        Z20, Z30, Z20
 	VPERMQ        Z22, Z30, Z22
 	VMOVDQU32     Y20, (R13)
 	VEXTRACTI64X4 $0x01, Z20, (R13)(CX*1)
@@ -7617,7 +7914,7 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+32, DI
 	ADDQ          $+256, DX
-	DECQ          128(AX)
+	DECQ          136(AX)
 	JNE           block
 	ADDQ          88(AX), SI
 	ADDQ          R10, SI
@@ -7634,17 +7931,17 @@ block:
 TEXT ·requantTiles8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Z25
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X26
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X26
 	VPBROADCASTD X26, Z26
-	VPBROADCASTD 104(AX), Z27
-	VPBROADCASTB 112(AX), Z28
-	VPBROADCASTB 120(AX), Z29
-	MOVQ         $0x0d0905010c080400, BX
+	VPBROADCASTW 112(AX), Z27
+	VPBROADCASTB 120(AX), Z28
+	VPBROADCASTB 128(AX), Z29
+	VMOVDQU32    evenWords<>+0(SB), Z31
+	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X30
-	MOVQ         $0x0f0b07030e0a0602, BX
-	VPINSRQ      $0x01, BX, X30, X30
-	VPMOVZXBD    X30, Z30
+	VPMOVZXBQ    X30, Z30
+	MOVL         104(AX), BX
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -7659,156 +7956,162 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
-	MOVQ          SI, R13
-	VMOVDQU32     (R13)(R11*1), Z0
-	VMOVDQU32     (R13)(R11*2), Z1
-	VMOVDQU32     (R13)(R12*1), Z2
-	VMOVDQU32     (R13)(R11*4), Z3
-	VPADDD        Z1, Z0, Z4
-	VPSUBD        Z1, Z0, Z0
-	VPADDD        Z3, Z2, Z1
-	VPSUBD        Z3, Z2, Z2
-	VPADDD        Z1, Z4, Z3
-	VPADDD        (R13), Z4, Z4
-	VPADDD        Z3, Z4, Z4
-	VPADDD        Z1, Z3, Z3
-	VPADDD        Z2, Z0, Z1
-	VPADDD        Z2, Z2, Z2
-	VPADDD        (R13)(R10*1), Z2, Z2
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z0, Z2, Z2
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z5
-	VPADDD        (DX), Z5, Z5
-	VMOVDQU32     (R13)(R11*2), Z6
-	VMOVDQU32     (R13)(R12*1), Z7
-	VMOVDQU32     (R13)(R11*4), Z8
-	VPADDD        Z6, Z5, Z9
-	VPSUBD        Z6, Z5, Z5
-	VPADDD        Z8, Z7, Z6
-	VPSUBD        Z8, Z7, Z7
-	VPADDD        Z6, Z9, Z8
-	VPADDD        (R13), Z9, Z9
-	VPADDD        Z8, Z9, Z9
-	VPADDD        Z6, Z8, Z8
-	VPADDD        Z7, Z5, Z6
-	VPADDD        Z7, Z7, Z7
-	VPADDD        (R13)(R10*1), Z7, Z7
-	VPADDD        Z7, Z7, Z7
-	VPADDD        Z5, Z7, Z7
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z10
-	VMOVDQU32     (R13)(R11*2), Z11
-	VMOVDQU32     (R13)(R12*1), Z12
-	VMOVDQU32     (R13)(R11*4), Z13
-	VPADDD        Z11, Z10, Z14
-	VPSUBD        Z11, Z10, Z10
-	VPADDD        Z13, Z12, Z11
-	VPSUBD        Z13, Z12, Z12
-	VPADDD        Z11, Z14, Z13
-	VPADDD        (R13), Z14, Z14
-	VPADDD        Z13, Z14, Z14
-	VPADDD        Z11, Z13, Z13
-	VPADDD        Z12, Z10, Z11
-	VPADDD        Z12, Z12, Z12
-	VPADDD        (R13)(R10*1), Z12, Z12
-	VPADDD        Z12, Z12, Z12
-	VPADDD        Z10, Z12, Z12
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z15
-	VMOVDQU32     (R13)(R11*2), Z16
-	VMOVDQU32     (R13)(R12*1), Z17
-	VMOVDQU32     (R13)(R11*4), Z18
-	VPADDD        Z16, Z15, Z19
-	VPSUBD        Z16, Z15, Z15
-	VPADDD        Z18, Z17, Z16
-	VPSUBD        Z18, Z17, Z17
-	VPADDD        Z16, Z19, Z18
-	VPADDD        (R13), Z19, Z19
-	VPADDD        Z18, Z19, Z19
-	VPADDD        Z16, Z18, Z18
-	VPADDD        Z17, Z15, Z16
-	VPADDD        Z17, Z17, Z17
-	VPADDD        (R13)(R10*1), Z17, Z17
-	VPADDD        Z17, Z17, Z17
-	VPADDD        Z15, Z17, Z17
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z20
-	VMOVDQU32     (R13)(R11*2), Z21
-	VMOVDQU32     (R13)(R12*1), Z22
-	VMOVDQU32     (R13)(R11*4), Z23
-	VPADDD        Z21, Z20, Z24
-	VPSUBD        Z21, Z20, Z20
-	VPADDD        Z23, Z22, Z21
-	VPSUBD        Z23, Z22, Z22
-	VPADDD        Z21, Z24, Z23
-	VPADDD        (R13), Z24, Z24
-	VPADDD        Z23, Z24, Z24
-	VPADDD        Z21, Z23, Z23
-	VPADDD        Z22, Z20, Z21
-	VPADDD        Z22, Z22, Z22
-	VPADDD        (R13)(R10*1), Z22, Z22
-	VPADDD        Z22, Z22, Z22
-	VPADDD        Z20, Z22, Z22
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z0
-	VMOVDQU32     (R13)(R11*2), Z5
-	VMOVDQU32     (R13)(R12*1), Z10
-	VMOVDQU32     (R13)(R11*4), Z15
-	VPADDD        Z5, Z0, Z20
-	VPSUBD        Z5, Z0, Z0
-	VPADDD        Z15, Z10, Z5
-	VPSUBD        Z15, Z10, Z10
-	VPADDD        Z5, Z20, Z15
-	VPADDD        (R13), Z20, Z20
-	VPADDD        Z15, Z20, Z20
-	VPADDD        Z5, Z15, Z15
-	VPADDD        Z10, Z0, Z5
-	VPADDD        Z10, Z10, Z10
-	VPADDD        (R13)(R10*1), Z10, Z10
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z0, Z10, Z10
-	ADDQ          R8, R13
-	MOVQ          DI, R13
-	VPADDD        Z14, Z9, Z0
-	VPSUBD        Z14, Z9, Z9
-	VPADDD        Z24, Z19, Z14
-	VPSUBD        Z24, Z19, Z19
-	VPADDD        Z14, Z0, Z24
-	VPADDD        Z4, Z0, Z0
-	VPADDD        Z24, Z0, Z0
-	VPADDD        Z14, Z24, Z24
-	VPADDD        Z19, Z9, Z14
-	VPADDD        Z19, Z19, Z19
-	VPADDD        Z20, Z19, Z19
-	VPADDD        Z19, Z19, Z19
-	VPADDD        Z9, Z19, Z19
-	VPMULLD       Z25, Z0, Z0
-	VCVTDQ2PS     Z0, Z0
-	VPMULLD       Z25, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VPMULLD       Z25, Z24, Z24
-	VCVTDQ2PS     Z24, Z24
-	VPMULLD       Z25, Z19, Z19
-	VCVTDQ2PS     Z19, Z19
-	VFMADD132PS   64(DX), Z26, Z0
-	VPADDD        Z27, Z0, Z0
-	VFMADD132PS   128(DX), Z26, Z14
-	VPADDD        Z27, Z14, Z14
-	VFMADD132PS   128(DX), Z26, Z24
-	VPADDD        Z27, Z24, Z24
-	VFMADD132PS   128(DX), Z26, Z19
-	VPADDD        Z27, Z19, Z19
-	VPACKSSDW     Z14, Z0, Z0
-	VPACKSSDW     Z19, Z24, Z24
-	VPACKUSWB     Z24, Z0, Z0
-	VPMAXUB       Z28, Z0, Z0
-	VPMINUB       Z29, Z0, Z0
-	VPERMD        Z0, Z30, Z0
+	MOVQ        SI, R13
+	VMOVDQU32   (R13)(R11*1), Z0
+	VMOVDQU32   (R13)(R11*2), Z1
+	VMOVDQU32   (R13)(R12*1), Z2
+	VMOVDQU32   (R13)(R11*4), Z3
+	VPADDD      Z1, Z0, Z4
+	VPSUBD      Z1, Z0, Z0
+	VPADDD      Z3, Z2, Z1
+	VPSUBD      Z3, Z2, Z2
+	VPADDD      Z1, Z4, Z3
+	VPADDD      (R13), Z4, Z4
+	VPADDD      Z3, Z4, Z4
+	VPADDD      Z1, Z3, Z3
+	VPADDD      Z2, Z0, Z1
+	VPADDD      Z2, Z2, Z2
+	VPADDD      (R13)(R10*1), Z2, Z2
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z0, Z2, Z2
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z5
+	VPADDD      (DX), Z5, Z5
+	VMOVDQU32   (R13)(R11*2), Z6
+	VMOVDQU32   (R13)(R12*1), Z7
+	VMOVDQU32   (R13)(R11*4), Z8
+	VPADDD      Z6, Z5, Z9
+	VPSUBD      Z6, Z5, Z5
+	VPADDD      Z8, Z7, Z6
+	VPSUBD      Z8, Z7, Z7
+	VPADDD      Z6, Z9, Z8
+	VPADDD      (R13), Z9, Z9
+	VPADDD      Z8, Z9, Z9
+	VPADDD      Z6, Z8, Z8
+	VPADDD      Z7, Z5, Z6
+	VPADDD      Z7, Z7, Z7
+	VPADDD      (R13)(R10*1), Z7, Z7
+	VPADDD      Z7, Z7, Z7
+	VPADDD      Z5, Z7, Z7
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z10
+	VMOVDQU32   (R13)(R11*2), Z11
+	VMOVDQU32   (R13)(R12*1), Z12
+	VMOVDQU32   (R13)(R11*4), Z13
+	VPADDD      Z11, Z10, Z14
+	VPSUBD      Z11, Z10, Z10
+	VPADDD      Z13, Z12, Z11
+	VPSUBD      Z13, Z12, Z12
+	VPADDD      Z11, Z14, Z13
+	VPADDD      (R13), Z14, Z14
+	VPADDD      Z13, Z14, Z14
+	VPADDD      Z11, Z13, Z13
+	VPADDD      Z12, Z10, Z11
+	VPADDD      Z12, Z12, Z12
+	VPADDD      (R13)(R10*1), Z12, Z12
+	VPADDD      Z12, Z12, Z12
+	VPADDD      Z10, Z12, Z12
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z15
+	VMOVDQU32   (R13)(R11*2), Z16
+	VMOVDQU32   (R13)(R12*1), Z17
+	VMOVDQU32   (R13)(R11*4), Z18
+	VPADDD      Z16, Z15, Z19
+	VPSUBD      Z16, Z15, Z15
+	VPADDD      Z18, Z17, Z16
+	VPSUBD      Z18, Z17, Z17
+	VPADDD      Z16, Z19, Z18
+	VPADDD      (R13), Z19, Z19
+	VPADDD      Z18, Z19, Z19
+	VPADDD      Z16, Z18, Z18
+	VPADDD      Z17, Z15, Z16
+	VPADDD      Z17, Z17, Z17
+	VPADDD      (R13)(R10*1), Z17, Z17
+	VPADDD      Z17, Z17, Z17
+	VPADDD      Z15, Z17, Z17
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z20
+	VMOVDQU32   (R13)(R11*2), Z21
+	VMOVDQU32   (R13)(R12*1), Z22
+	VMOVDQU32   (R13)(R11*4), Z23
+	VPADDD      Z21, Z20, Z24
+	VPSUBD      Z21, Z20, Z20
+	VPADDD      Z23, Z22, Z21
+	VPSUBD      Z23, Z22, Z22
+	VPADDD      Z21, Z24, Z23
+	VPADDD      (R13), Z24, Z24
+	VPADDD      Z23, Z24, Z24
+	VPADDD      Z21, Z23, Z23
+	VPADDD      Z22, Z20, Z21
+	VPADDD      Z22, Z22, Z22
+	VPADDD      (R13)(R10*1), Z22, Z22
+	VPADDD      Z22, Z22, Z22
+	VPADDD      Z20, Z22, Z22
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z0
+	VMOVDQU32   (R13)(R11*2), Z5
+	VMOVDQU32   (R13)(R12*1), Z10
+	VMOVDQU32   (R13)(R11*4), Z15
+	VPADDD      Z5, Z0, Z20
+	VPSUBD      Z5, Z0, Z0
+	VPADDD      Z15, Z10, Z5
+	VPSUBD      Z15, Z10, Z10
+	VPADDD      Z5, Z20, Z15
+	VPADDD      (R13), Z20, Z20
+	VPADDD      Z15, Z20, Z20
+	VPADDD      Z5, Z15, Z15
+	VPADDD      Z10, Z0, Z5
+	VPADDD      Z10, Z10, Z10
+	VPADDD      (R13)(R10*1), Z10, Z10
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z0, Z10, Z10
+	ADDQ        R8, R13
+	MOVQ        DI, R13
+	VPADDD      Z14, Z9, Z0
+	VPSUBD      Z14, Z9, Z9
+	VPADDD      Z24, Z19, Z14
+	VPSUBD      Z24, Z19, Z19
+	VPADDD      Z14, Z0, Z24
+	VPADDD      Z4, Z0, Z0
+	VPADDD      Z24, Z0, Z0
+	VPADDD      Z14, Z24, Z24
+	VPADDD      Z19, Z9, Z14
+	VPADDD      Z19, Z19, Z19
+	VPADDD      Z20, Z19, Z19
+	VPADDD      Z19, Z19, Z19
+	VPADDD      Z9, Z19, Z19
+	VPMULLD     Z25, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMULLD     Z25, Z14, Z14
+	VCVTDQ2PS   Z14, Z14
+	VPMULLD     Z25, Z24, Z24
+	VCVTDQ2PS   Z24, Z24
+	VPMULLD     Z25, Z19, Z19
+	VCVTDQ2PS   Z19, Z19
+	VFMADD132PS 64(DX), Z26, Z0
+	VFMADD132PS 128(DX), Z26, Z14
+	VFMADD132PS 128(DX), Z26, Z24
+	VFMADD132PS 128(DX), Z26, Z19
+	VPERMT2W    Z14, Z31, Z0
+	VPERMT2W    Z19, Z31, Z24
+	TESTL       $0x00000001, BX
+	JEQ         row0Sum
+	VPADDW      Z27, Z0, Z0
+	VPADDW      Z27, Z24, Z24
+
+row0Sum:
+	VPACKUSWB Z24, Z0, Z0
+	TESTL     $0x00000002, BX
+	JEQ       row0Limited
+	VPMAXUB   Z28, Z0, Z0
+	VPMINUB   Z29, Z0, Z0
+
+row0Limited:
+	VPERMQ        Z0, Z30, Z0
 	VMOVDQU32     X0, (R13)
 	VEXTRACTI32X4 $0x01, Z0, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -7837,19 +8140,25 @@ block:
 	VPMULLD       Z25, Z16, Z16
 	VCVTDQ2PS     Z16, Z16
 	VFMADD132PS   128(DX), Z26, Z4
-	VPADDD        Z27, Z4, Z4
 	VFMADD132PS   192(DX), Z26, Z11
-	VPADDD        Z27, Z11, Z11
 	VFMADD132PS   192(DX), Z26, Z21
-	VPADDD        Z27, Z21, Z21
 	VFMADD132PS   192(DX), Z26, Z16
-	VPADDD        Z27, Z16, Z16
-	VPACKSSDW     Z11, Z4, Z4
-	VPACKSSDW     Z16, Z21, Z21
-	VPACKUSWB     Z21, Z4, Z4
-	VPMAXUB       Z28, Z4, Z4
-	VPMINUB       Z29, Z4, Z4
-	VPERMD        Z4, Z30, Z4
+	VPERMT2W      Z11, Z31, Z4
+	VPERMT2W      Z16, Z31, Z21
+	TESTL         $0x00000001, BX
+	JEQ           row1Sum
+	VPADDW        Z27, Z4, Z4
+	VPADDW        Z27, Z21, Z21
+
+row1Sum:
+	VPACKUSWB Z21, Z4, Z4
+	TESTL     $0x00000002, BX
+	JEQ       row1Limited
+	VPMAXUB   Z28, Z4, Z4
+	VPMINUB   Z29, Z4, Z4
+
+row1Limited:
+	VPERMQ        Z4, Z30, Z4
 	VMOVDQU32     X4, (R13)
 	VEXTRACTI32X4 $0x01, Z4, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -7878,19 +8187,25 @@ block:
 	VPMULLD       Z25, Z18, Z18
 	VCVTDQ2PS     Z18, Z18
 	VFMADD132PS   128(DX), Z26, Z9
-	VPADDD        Z27, Z9, Z9
 	VFMADD132PS   192(DX), Z26, Z13
-	VPADDD        Z27, Z13, Z13
 	VFMADD132PS   192(DX), Z26, Z23
-	VPADDD        Z27, Z23, Z23
 	VFMADD132PS   192(DX), Z26, Z18
-	VPADDD        Z27, Z18, Z18
-	VPACKSSDW     Z13, Z9, Z9
-	VPACKSSDW     Z18, Z23, Z23
-	VPACKUSWB     Z23, Z9, Z9
-	VPMAXUB       Z28, Z9, Z9
-	VPMINUB       Z29, Z9, Z9
-	VPERMD        Z9, Z30, Z9
+	VPERMT2W      Z13, Z31, Z9
+	VPERMT2W      Z18, Z31, Z23
+	TESTL         $0x00000001, BX
+	JEQ           row2Sum
+	VPADDW        Z27, Z9, Z9
+	VPADDW        Z27, Z23, Z23
+
+row2Sum:
+	VPACKUSWB Z23, Z9, Z9
+	TESTL     $0x00000002, BX
+	JEQ       row2Limited
+	VPMAXUB   Z28, Z9, Z9
+	VPMINUB   Z29, Z9, Z9
+
+row2Limited:
+	VPERMQ        Z9, Z30, Z9
 	VMOVDQU32     X9, (R13)
 	VEXTRACTI32X4 $0x01, Z9, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -7919,19 +8234,25 @@ block:
 	VPMULLD       Z25, Z17, Z17
 	VCVTDQ2PS     Z17, Z17
 	VFMADD132PS   128(DX), Z26, Z20
-	VPADDD        Z27, Z20, Z20
 	VFMADD132PS   192(DX), Z26, Z12
-	VPADDD        Z27, Z12, Z12
 	VFMADD132PS   192(DX), Z26, Z22
-	VPADDD        Z27, Z22, Z22
 	VFMADD132PS   192(DX), Z26, Z17
-	VPADDD        Z27, Z17, Z17
-	VPACKSSDW     Z12, Z20, Z20
-	VPACKSSDW     Z17, Z22, Z22
-	VPACKUSWB     Z22, Z20, Z20
-	VPMAXUB       Z28, Z20, Z20
-	VPMINUB       Z29, Z20, Z20
-	VPERMD        Z20, Z30, Z20
+	VPERMT2W      Z12, Z31, Z20
+	VPERMT2W      Z17, Z31, Z22
+	TESTL         $0x00000001, BX
+	JEQ           row3Sum
+	VPADDW        Z27, Z20, Z20
+	VPADDW        Z27, Z22, Z22
+
+row3Sum:
+	VPACKUSWB Z22, Z20, Z20
+	TESTL     $0x00000002, BX
+	JEQ       row3Limited
+	VPMAXUB   Z28, Z20, Z20
+	VPMINUB   Z29, Z20, Z20
+
+row3Limited:
+	VPERMQ        Z20, Z30, Z20
 	VMOVDQU32     X20, (R13)
 	VEXTRACTI32X4 $0x01, Z20, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -7940,7 +8261,7 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+16, DI
 	ADDQ          $+256, DX
-	DECQ          128(AX)
+	DECQ          136(AX)
 	JNE           block
 	ADDQ          88(AX), SI
 	ADDQ          R10, SI
@@ -8541,7 +8862,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -9411,7 +9732,7 @@ block:
 	ADDQ      $+64, SI
 	ADDQ      $+64, DI
 	ADDQ      $+0, DX
-	DECQ      128(AX)
+	DECQ      136(AX)
 	JNE       block
 	ADDQ      88(AX), SI
 	ADDQ      R10, SI
@@ -9886,7 +10207,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -10092,7 +10413,7 @@ block:
 	ADDQ      $+64, SI
 	ADDQ      $+64, DI
 	ADDQ      $+64, DX
-	DECQ      128(AX)
+	DECQ      136(AX)
 	JNE       block
 	ADDQ      88(AX), SI
 	LEAQ      (SI)(R12*2), SI
@@ -10549,15 +10870,16 @@ tile:
 TEXT ·requantTilesStride16AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Z22
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X23
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X23
 	VPBROADCASTD X23, Z23
-	VPBROADCASTD 104(AX), Z24
-	VPBROADCASTW 112(AX), Z25
-	VPBROADCASTW 120(AX), Z26
+	VPBROADCASTD 112(AX), Z24
+	VPBROADCASTW 120(AX), Z25
+	VPBROADCASTW 128(AX), Z26
 	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X27
 	VPMOVZXBQ    X27, Z27
+	MOVL         104(AX), BX
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -10571,133 +10893,137 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
-	MOVQ          SI, R13
-	VMOVDQU32     (R13), Z0
-	VMOVDQU32     (R13)(R11*1), Z1
-	VMOVDQU32     (R13)(R11*2), Z2
-	VMOVDQU32     (R13)(R12*1), Z3
-	VMOVDQU32     (R13)(R11*4), Z4
-	VPADDD        Z2, Z1, Z5
-	VPSUBD        Z2, Z1, Z1
-	VPADDD        Z5, Z0, Z0
-	VPADDD        Z4, Z0, Z0
-	VPADDD        Z1, Z3, Z3
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z1, Z1
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z5, Z5
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z3, Z3
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z6
-	VPADDD        (DX), Z6, Z6
-	VMOVDQU32     (R13), Z7
-	VMOVDQU32     (R13)(R11*2), Z8
-	VMOVDQU32     (R13)(R12*1), Z9
-	VMOVDQU32     (R13)(R11*4), Z10
-	VPADDD        Z8, Z6, Z11
-	VPSUBD        Z8, Z6, Z6
-	VPADDD        Z11, Z7, Z7
-	VPADDD        Z10, Z7, Z7
-	VPADDD        Z6, Z9, Z9
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z6, Z6
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z11, Z11
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z9, Z9
-	ADDQ          R8, R13
-	VMOVDQU32     (R13), Z12
-	VMOVDQU32     (R13)(R11*1), Z13
-	VMOVDQU32     (R13)(R11*2), Z14
-	VMOVDQU32     (R13)(R12*1), Z15
-	VMOVDQU32     (R13)(R11*4), Z16
-	VPADDD        Z14, Z13, Z17
-	VPSUBD        Z14, Z13, Z13
-	VPADDD        Z17, Z12, Z12
-	VPADDD        Z16, Z12, Z12
-	VPADDD        Z13, Z15, Z15
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z13, Z13
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z17, Z17
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z15, Z15
-	ADDQ          R8, R13
-	VMOVDQU32     (R13), Z18
-	VMOVDQU32     (R13)(R11*1), Z19
-	VMOVDQU32     (R13)(R11*2), Z20
-	VMOVDQU32     (R13)(R12*1), Z21
-	VMOVDQU32     (R13)(R11*4), Z2
-	VPADDD        Z20, Z19, Z4
-	VPSUBD        Z20, Z19, Z19
-	VPADDD        Z4, Z18, Z18
-	VPADDD        Z2, Z18, Z18
-	VPADDD        Z19, Z21, Z21
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z19, Z19
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z4, Z4
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z21, Z21
-	ADDQ          R8, R13
-	LEAQ          (R13)(R11*4), R13
-	VMOVDQU32     (R13), Z8
-	VMOVDQU32     (R13)(R8*1), Z10
-	VMOVDQU32     (R13)(R8*2), Z14
-	VMOVDQU32     (R13)(R9*1), Z16
-	VMOVDQU32     (R13)(R8*4), Z20
-	VPADDD        Z14, Z10, Z2
-	VPSUBD        Z14, Z10, Z10
-	VPADDD        Z2, Z8, Z8
-	VPADDD        Z20, Z8, Z8
-	VPADDD        Z10, Z16, Z16
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z10, Z10
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z2, Z2
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z16, Z16
-	ADDQ          R8, R13
-	MOVQ          DI, R13
-	VPADDD        Z12, Z7, Z14
-	VPSUBD        Z12, Z7, Z7
-	VPADDD        Z14, Z0, Z0
-	VPADDD        Z8, Z0, Z0
-	VPADDD        Z7, Z18, Z18
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z7, Z7
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z14, Z14
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z18, Z18
-	VPMULLD       Z22, Z0, Z0
-	VCVTDQ2PS     Z0, Z0
-	VPMULLD       Z22, Z7, Z7
-	VCVTDQ2PS     Z7, Z7
-	VPMULLD       Z22, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VPMULLD       Z22, Z18, Z18
-	VCVTDQ2PS     Z18, Z18
-	VFMADD132PS   64(DX), Z23, Z0
-	VPADDD        Z24, Z0, Z0
-	VFMADD132PS   64(DX), Z23, Z7
-	VPADDD        Z24, Z7, Z7
-	VFMADD132PS   64(DX), Z23, Z14
-	VPADDD        Z24, Z14, Z14
-	VFMADD132PS   64(DX), Z23, Z18
-	VPADDD        Z24, Z18, Z18
-	VPACKSSDW     Z7, Z0, Z0
-	VPACKSSDW     Z18, Z14, Z14
-	VPMAXSW       Z25, Z0, Z0
-	VPMINSW       Z26, Z0, Z0
+	MOVQ        SI, R13
+	VMOVDQU32   (R13), Z0
+	VMOVDQU32   (R13)(R11*1), Z1
+	VMOVDQU32   (R13)(R11*2), Z2
+	VMOVDQU32   (R13)(R12*1), Z3
+	VMOVDQU32   (R13)(R11*4), Z4
+	VPADDD      Z2, Z1, Z5
+	VPSUBD      Z2, Z1, Z1
+	VPADDD      Z5, Z0, Z0
+	VPADDD      Z4, Z0, Z0
+	VPADDD      Z1, Z3, Z3
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z1, Z1
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z5, Z5
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z6
+	VPADDD      (DX), Z6, Z6
+	VMOVDQU32   (R13), Z7
+	VMOVDQU32   (R13)(R11*2), Z8
+	VMOVDQU32   (R13)(R12*1), Z9
+	VMOVDQU32   (R13)(R11*4), Z10
+	VPADDD      Z8, Z6, Z11
+	VPSUBD      Z8, Z6, Z6
+	VPADDD      Z11, Z7, Z7
+	VPADDD      Z10, Z7, Z7
+	VPADDD      Z6, Z9, Z9
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z6, Z6
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z11, Z11
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z9, Z9
+	ADDQ        R8, R13
+	VMOVDQU32   (R13), Z12
+	VMOVDQU32   (R13)(R11*1), Z13
+	VMOVDQU32   (R13)(R11*2), Z14
+	VMOVDQU32   (R13)(R12*1), Z15
+	VMOVDQU32   (R13)(R11*4), Z16
+	VPADDD      Z14, Z13, Z17
+	VPSUBD      Z14, Z13, Z13
+	VPADDD      Z17, Z12, Z12
+	VPADDD      Z16, Z12, Z12
+	VPADDD      Z13, Z15, Z15
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z13, Z13
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z17, Z17
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z15, Z15
+	ADDQ        R8, R13
+	VMOVDQU32   (R13), Z18
+	VMOVDQU32   (R13)(R11*1), Z19
+	VMOVDQU32   (R13)(R11*2), Z20
+	VMOVDQU32   (R13)(R12*1), Z21
+	VMOVDQU32   (R13)(R11*4), Z2
+	VPADDD      Z20, Z19, Z4
+	VPSUBD      Z20, Z19, Z19
+	VPADDD      Z4, Z18, Z18
+	VPADDD      Z2, Z18, Z18
+	VPADDD      Z19, Z21, Z21
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z19, Z19
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z4, Z4
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z21, Z21
+	ADDQ        R8, R13
+	LEAQ        (R13)(R11*4), R13
+	VMOVDQU32   (R13), Z8
+	VMOVDQU32   (R13)(R8*1), Z10
+	VMOVDQU32   (R13)(R8*2), Z14
+	VMOVDQU32   (R13)(R9*1), Z16
+	VMOVDQU32   (R13)(R8*4), Z20
+	VPADDD      Z14, Z10, Z2
+	VPSUBD      Z14, Z10, Z10
+	VPADDD      Z2, Z8, Z8
+	VPADDD      Z20, Z8, Z8
+	VPADDD      Z10, Z16, Z16
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z10, Z10
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z2, Z2
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z16, Z16
+	ADDQ        R8, R13
+	MOVQ        DI, R13
+	VPADDD      Z12, Z7, Z14
+	VPSUBD      Z12, Z7, Z7
+	VPADDD      Z14, Z0, Z0
+	VPADDD      Z8, Z0, Z0
+	VPADDD      Z7, Z18, Z18
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z14, Z14
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z18, Z18
+	VPMULLD     Z22, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMULLD     Z22, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VPMULLD     Z22, Z14, Z14
+	VCVTDQ2PS   Z14, Z14
+	VPMULLD     Z22, Z18, Z18
+	VCVTDQ2PS   Z18, Z18
+	VFMADD132PS 64(DX), Z23, Z0
+	VFMADD132PS 64(DX), Z23, Z7
+	VFMADD132PS 64(DX), Z23, Z14
+	VFMADD132PS 64(DX), Z23, Z18
+	VPADDD      Z24, Z0, Z0
+	VPADDD      Z24, Z7, Z7
+	VPADDD      Z24, Z14, Z14
+	VPADDD      Z24, Z18, Z18
+	VPACKSSDW   Z7, Z0, Z0
+	VPACKSSDW   Z18, Z14, Z14
+	TESTL       $0x00000002, BX
+	JEQ         row0Limited
+	VPMAXSW     Z25, Z0, Z0
+	VPMINSW     Z26, Z0, Z0
+	VPMAXSW     Z25, Z14, Z14
+	VPMINSW     Z26, Z14, Z14
+
+row0Limited:
 	VPERMQ        Z0, Z27, Z0
-	VPMAXSW       Z25, Z14, Z14
-	VPMINSW       Z26, Z14, Z14
 	VPERMQ        Z14, Z27, Z14
 	VMOVDQU32     Y0, (R13)
 	VEXTRACTI64X4 $0x01, Z0, (R13)(CX*1)
@@ -10725,20 +11051,24 @@ block:
 	VPMULLD       Z22, Z19, Z19
 	VCVTDQ2PS     Z19, Z19
 	VFMADD132PS   64(DX), Z23, Z1
-	VPADDD        Z24, Z1, Z1
 	VFMADD132PS   64(DX), Z23, Z6
-	VPADDD        Z24, Z6, Z6
 	VFMADD132PS   64(DX), Z23, Z20
-	VPADDD        Z24, Z20, Z20
 	VFMADD132PS   64(DX), Z23, Z19
+	VPADDD        Z24, Z1, Z1
+	VPADDD        Z24, Z6, Z6
+	VPADDD        Z24, Z20, Z20
 	VPADDD        Z24, Z19, Z19
 	VPACKSSDW     Z6, Z1, Z1
 	VPACKSSDW     Z19, Z20, Z20
+	TESTL         $0x00000002, BX
+	JEQ           row1Limited
 	VPMAXSW       Z25, Z1, Z1
 	VPMINSW       Z26, Z1, Z1
-	VPERMQ        Z1, Z27, Z1
 	VPMAXSW       Z25, Z20, Z20
 	VPMINSW       Z26, Z20, Z20
+
+row1Limited:
+	VPERMQ        Z1, Z27, Z1
 	VPERMQ        Z20, Z27, Z20
 	VMOVDQU32     Y1, (R13)
 	VEXTRACTI64X4 $0x01, Z1, (R13)(CX*1)
@@ -10766,20 +11096,24 @@ block:
 	VPMULLD       Z22, Z4, Z4
 	VCVTDQ2PS     Z4, Z4
 	VFMADD132PS   64(DX), Z23, Z5
-	VPADDD        Z24, Z5, Z5
 	VFMADD132PS   64(DX), Z23, Z11
-	VPADDD        Z24, Z11, Z11
 	VFMADD132PS   64(DX), Z23, Z12
-	VPADDD        Z24, Z12, Z12
 	VFMADD132PS   64(DX), Z23, Z4
+	VPADDD        Z24, Z5, Z5
+	VPADDD        Z24, Z11, Z11
+	VPADDD        Z24, Z12, Z12
 	VPADDD        Z24, Z4, Z4
 	VPACKSSDW     Z11, Z5, Z5
 	VPACKSSDW     Z4, Z12, Z12
+	TESTL         $0x00000002, BX
+	JEQ           row2Limited
 	VPMAXSW       Z25, Z5, Z5
 	VPMINSW       Z26, Z5, Z5
-	VPERMQ        Z5, Z27, Z5
 	VPMAXSW       Z25, Z12, Z12
 	VPMINSW       Z26, Z12, Z12
+
+row2Limited:
+	VPERMQ        Z5, Z27, Z5
 	VPERMQ        Z12, Z27, Z12
 	VMOVDQU32     Y5, (R13)
 	VEXTRACTI64X4 $0x01, Z5, (R13)(CX*1)
@@ -10807,20 +11141,24 @@ block:
 	VPMULLD       Z22, Z21, Z21
 	VCVTDQ2PS     Z21, Z21
 	VFMADD132PS   64(DX), Z23, Z3
-	VPADDD        Z24, Z3, Z3
 	VFMADD132PS   64(DX), Z23, Z9
-	VPADDD        Z24, Z9, Z9
 	VFMADD132PS   64(DX), Z23, Z8
-	VPADDD        Z24, Z8, Z8
 	VFMADD132PS   64(DX), Z23, Z21
+	VPADDD        Z24, Z3, Z3
+	VPADDD        Z24, Z9, Z9
+	VPADDD        Z24, Z8, Z8
 	VPADDD        Z24, Z21, Z21
 	VPACKSSDW     Z9, Z3, Z3
 	VPACKSSDW     Z21, Z8, Z8
+	TESTL         $0x00000002, BX
+	JEQ           row3Limited
 	VPMAXSW       Z25, Z3, Z3
 	VPMINSW       Z26, Z3, Z3
-	VPERMQ        Z3, Z27, Z3
 	VPMAXSW       Z25, Z8, Z8
 	VPMINSW       Z26, Z8, Z8
+
+row3Limited:
+	VPERMQ        Z3, Z27, Z3
 	VPERMQ        Z8, Z27, Z8
 	VMOVDQU32     Y3, (R13)
 	VEXTRACTI64X4 $0x01, Z3, (R13)(CX*1)
@@ -10830,7 +11168,7 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+32, DI
 	ADDQ          $+128, DX
-	DECQ          128(AX)
+	DECQ          136(AX)
 	JNE           block
 	ADDQ          88(AX), SI
 	LEAQ          (SI)(R12*2), SI
@@ -10845,17 +11183,17 @@ block:
 TEXT ·requantTilesStride8AVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Z22
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X23
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X23
 	VPBROADCASTD X23, Z23
-	VPBROADCASTD 104(AX), Z24
-	VPBROADCASTB 112(AX), Z25
-	VPBROADCASTB 120(AX), Z26
-	MOVQ         $0x0d0905010c080400, BX
+	VPBROADCASTW 112(AX), Z24
+	VPBROADCASTB 120(AX), Z25
+	VPBROADCASTB 128(AX), Z26
+	VMOVDQU32    evenWords<>+0(SB), Z28
+	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X27
-	MOVQ         $0x0f0b07030e0a0602, BX
-	VPINSRQ      $0x01, BX, X27, X27
-	VPMOVZXBD    X27, Z27
+	VPMOVZXBQ    X27, Z27
+	MOVL         104(AX), BX
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -10869,132 +11207,138 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
-	MOVQ          SI, R13
-	VMOVDQU32     (R13), Z0
-	VMOVDQU32     (R13)(R11*1), Z1
-	VMOVDQU32     (R13)(R11*2), Z2
-	VMOVDQU32     (R13)(R12*1), Z3
-	VMOVDQU32     (R13)(R11*4), Z4
-	VPADDD        Z2, Z1, Z5
-	VPSUBD        Z2, Z1, Z1
-	VPADDD        Z5, Z0, Z0
-	VPADDD        Z4, Z0, Z0
-	VPADDD        Z1, Z3, Z3
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z1, Z1
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z5, Z5
-	VPADDD        Z4, Z4, Z4
-	VPADDD        Z4, Z3, Z3
-	ADDQ          R8, R13
-	VMOVDQU32     (R13)(R11*1), Z6
-	VPADDD        (DX), Z6, Z6
-	VMOVDQU32     (R13), Z7
-	VMOVDQU32     (R13)(R11*2), Z8
-	VMOVDQU32     (R13)(R12*1), Z9
-	VMOVDQU32     (R13)(R11*4), Z10
-	VPADDD        Z8, Z6, Z11
-	VPSUBD        Z8, Z6, Z6
-	VPADDD        Z11, Z7, Z7
-	VPADDD        Z10, Z7, Z7
-	VPADDD        Z6, Z9, Z9
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z6, Z6
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z11, Z11
-	VPADDD        Z10, Z10, Z10
-	VPADDD        Z10, Z9, Z9
-	ADDQ          R8, R13
-	VMOVDQU32     (R13), Z12
-	VMOVDQU32     (R13)(R11*1), Z13
-	VMOVDQU32     (R13)(R11*2), Z14
-	VMOVDQU32     (R13)(R12*1), Z15
-	VMOVDQU32     (R13)(R11*4), Z16
-	VPADDD        Z14, Z13, Z17
-	VPSUBD        Z14, Z13, Z13
-	VPADDD        Z17, Z12, Z12
-	VPADDD        Z16, Z12, Z12
-	VPADDD        Z13, Z15, Z15
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z13, Z13
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z17, Z17
-	VPADDD        Z16, Z16, Z16
-	VPADDD        Z16, Z15, Z15
-	ADDQ          R8, R13
-	VMOVDQU32     (R13), Z18
-	VMOVDQU32     (R13)(R11*1), Z19
-	VMOVDQU32     (R13)(R11*2), Z20
-	VMOVDQU32     (R13)(R12*1), Z21
-	VMOVDQU32     (R13)(R11*4), Z2
-	VPADDD        Z20, Z19, Z4
-	VPSUBD        Z20, Z19, Z19
-	VPADDD        Z4, Z18, Z18
-	VPADDD        Z2, Z18, Z18
-	VPADDD        Z19, Z21, Z21
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z19, Z19
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z4, Z4
-	VPADDD        Z2, Z2, Z2
-	VPADDD        Z2, Z21, Z21
-	ADDQ          R8, R13
-	LEAQ          (R13)(R11*4), R13
-	VMOVDQU32     (R13), Z8
-	VMOVDQU32     (R13)(R8*1), Z10
-	VMOVDQU32     (R13)(R8*2), Z14
-	VMOVDQU32     (R13)(R9*1), Z16
-	VMOVDQU32     (R13)(R8*4), Z20
-	VPADDD        Z14, Z10, Z2
-	VPSUBD        Z14, Z10, Z10
-	VPADDD        Z2, Z8, Z8
-	VPADDD        Z20, Z8, Z8
-	VPADDD        Z10, Z16, Z16
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z10, Z10
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z2, Z2
-	VPADDD        Z20, Z20, Z20
-	VPADDD        Z20, Z16, Z16
-	ADDQ          R8, R13
-	MOVQ          DI, R13
-	VPADDD        Z12, Z7, Z14
-	VPSUBD        Z12, Z7, Z7
-	VPADDD        Z14, Z0, Z0
-	VPADDD        Z8, Z0, Z0
-	VPADDD        Z7, Z18, Z18
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z7, Z7
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z14, Z14
-	VPADDD        Z8, Z8, Z8
-	VPADDD        Z8, Z18, Z18
-	VPMULLD       Z22, Z0, Z0
-	VCVTDQ2PS     Z0, Z0
-	VPMULLD       Z22, Z7, Z7
-	VCVTDQ2PS     Z7, Z7
-	VPMULLD       Z22, Z14, Z14
-	VCVTDQ2PS     Z14, Z14
-	VPMULLD       Z22, Z18, Z18
-	VCVTDQ2PS     Z18, Z18
-	VFMADD132PS   64(DX), Z23, Z0
-	VPADDD        Z24, Z0, Z0
-	VFMADD132PS   64(DX), Z23, Z7
-	VPADDD        Z24, Z7, Z7
-	VFMADD132PS   64(DX), Z23, Z14
-	VPADDD        Z24, Z14, Z14
-	VFMADD132PS   64(DX), Z23, Z18
-	VPADDD        Z24, Z18, Z18
-	VPACKSSDW     Z7, Z0, Z0
-	VPACKSSDW     Z18, Z14, Z14
-	VPACKUSWB     Z14, Z0, Z0
-	VPMAXUB       Z25, Z0, Z0
-	VPMINUB       Z26, Z0, Z0
-	VPERMD        Z0, Z27, Z0
+	MOVQ        SI, R13
+	VMOVDQU32   (R13), Z0
+	VMOVDQU32   (R13)(R11*1), Z1
+	VMOVDQU32   (R13)(R11*2), Z2
+	VMOVDQU32   (R13)(R12*1), Z3
+	VMOVDQU32   (R13)(R11*4), Z4
+	VPADDD      Z2, Z1, Z5
+	VPSUBD      Z2, Z1, Z1
+	VPADDD      Z5, Z0, Z0
+	VPADDD      Z4, Z0, Z0
+	VPADDD      Z1, Z3, Z3
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z1, Z1
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z5, Z5
+	VPADDD      Z4, Z4, Z4
+	VPADDD      Z4, Z3, Z3
+	ADDQ        R8, R13
+	VMOVDQU32   (R13)(R11*1), Z6
+	VPADDD      (DX), Z6, Z6
+	VMOVDQU32   (R13), Z7
+	VMOVDQU32   (R13)(R11*2), Z8
+	VMOVDQU32   (R13)(R12*1), Z9
+	VMOVDQU32   (R13)(R11*4), Z10
+	VPADDD      Z8, Z6, Z11
+	VPSUBD      Z8, Z6, Z6
+	VPADDD      Z11, Z7, Z7
+	VPADDD      Z10, Z7, Z7
+	VPADDD      Z6, Z9, Z9
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z6, Z6
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z11, Z11
+	VPADDD      Z10, Z10, Z10
+	VPADDD      Z10, Z9, Z9
+	ADDQ        R8, R13
+	VMOVDQU32   (R13), Z12
+	VMOVDQU32   (R13)(R11*1), Z13
+	VMOVDQU32   (R13)(R11*2), Z14
+	VMOVDQU32   (R13)(R12*1), Z15
+	VMOVDQU32   (R13)(R11*4), Z16
+	VPADDD      Z14, Z13, Z17
+	VPSUBD      Z14, Z13, Z13
+	VPADDD      Z17, Z12, Z12
+	VPADDD      Z16, Z12, Z12
+	VPADDD      Z13, Z15, Z15
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z13, Z13
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z17, Z17
+	VPADDD      Z16, Z16, Z16
+	VPADDD      Z16, Z15, Z15
+	ADDQ        R8, R13
+	VMOVDQU32   (R13), Z18
+	VMOVDQU32   (R13)(R11*1), Z19
+	VMOVDQU32   (R13)(R11*2), Z20
+	VMOVDQU32   (R13)(R12*1), Z21
+	VMOVDQU32   (R13)(R11*4), Z2
+	VPADDD      Z20, Z19, Z4
+	VPSUBD      Z20, Z19, Z19
+	VPADDD      Z4, Z18, Z18
+	VPADDD      Z2, Z18, Z18
+	VPADDD      Z19, Z21, Z21
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z19, Z19
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z4, Z4
+	VPADDD      Z2, Z2, Z2
+	VPADDD      Z2, Z21, Z21
+	ADDQ        R8, R13
+	LEAQ        (R13)(R11*4), R13
+	VMOVDQU32   (R13), Z8
+	VMOVDQU32   (R13)(R8*1), Z10
+	VMOVDQU32   (R13)(R8*2), Z14
+	VMOVDQU32   (R13)(R9*1), Z16
+	VMOVDQU32   (R13)(R8*4), Z20
+	VPADDD      Z14, Z10, Z2
+	VPSUBD      Z14, Z10, Z10
+	VPADDD      Z2, Z8, Z8
+	VPADDD      Z20, Z8, Z8
+	VPADDD      Z10, Z16, Z16
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z10, Z10
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z2, Z2
+	VPADDD      Z20, Z20, Z20
+	VPADDD      Z20, Z16, Z16
+	ADDQ        R8, R13
+	MOVQ        DI, R13
+	VPADDD      Z12, Z7, Z14
+	VPSUBD      Z12, Z7, Z7
+	VPADDD      Z14, Z0, Z0
+	VPADDD      Z8, Z0, Z0
+	VPADDD      Z7, Z18, Z18
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z7, Z7
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z14, Z14
+	VPADDD      Z8, Z8, Z8
+	VPADDD      Z8, Z18, Z18
+	VPMULLD     Z22, Z0, Z0
+	VCVTDQ2PS   Z0, Z0
+	VPMULLD     Z22, Z7, Z7
+	VCVTDQ2PS   Z7, Z7
+	VPMULLD     Z22, Z14, Z14
+	VCVTDQ2PS   Z14, Z14
+	VPMULLD     Z22, Z18, Z18
+	VCVTDQ2PS   Z18, Z18
+	VFMADD132PS 64(DX), Z23, Z0
+	VFMADD132PS 64(DX), Z23, Z7
+	VFMADD132PS 64(DX), Z23, Z14
+	VFMADD132PS 64(DX), Z23, Z18
+	VPERMT2W    Z7, Z28, Z0
+	VPERMT2W    Z18, Z28, Z14
+	TESTL       $0x00000001, BX
+	JEQ         row0Sum
+	VPADDW      Z24, Z0, Z0
+	VPADDW      Z24, Z14, Z14
+
+row0Sum:
+	VPACKUSWB Z14, Z0, Z0
+	TESTL     $0x00000002, BX
+	JEQ       row0Limited
+	VPMAXUB   Z25, Z0, Z0
+	VPMINUB   Z26, Z0, Z0
+
+row0Limited:
+	VPERMQ        Z0, Z27, Z0
 	VMOVDQU32     X0, (R13)
 	VEXTRACTI32X4 $0x01, Z0, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -11021,19 +11365,25 @@ block:
 	VPMULLD       Z22, Z19, Z19
 	VCVTDQ2PS     Z19, Z19
 	VFMADD132PS   64(DX), Z23, Z1
-	VPADDD        Z24, Z1, Z1
 	VFMADD132PS   64(DX), Z23, Z6
-	VPADDD        Z24, Z6, Z6
 	VFMADD132PS   64(DX), Z23, Z20
-	VPADDD        Z24, Z20, Z20
 	VFMADD132PS   64(DX), Z23, Z19
-	VPADDD        Z24, Z19, Z19
-	VPACKSSDW     Z6, Z1, Z1
-	VPACKSSDW     Z19, Z20, Z20
-	VPACKUSWB     Z20, Z1, Z1
-	VPMAXUB       Z25, Z1, Z1
-	VPMINUB       Z26, Z1, Z1
-	VPERMD        Z1, Z27, Z1
+	VPERMT2W      Z6, Z28, Z1
+	VPERMT2W      Z19, Z28, Z20
+	TESTL         $0x00000001, BX
+	JEQ           row1Sum
+	VPADDW        Z24, Z1, Z1
+	VPADDW        Z24, Z20, Z20
+
+row1Sum:
+	VPACKUSWB Z20, Z1, Z1
+	TESTL     $0x00000002, BX
+	JEQ       row1Limited
+	VPMAXUB   Z25, Z1, Z1
+	VPMINUB   Z26, Z1, Z1
+
+row1Limited:
+	VPERMQ        Z1, Z27, Z1
 	VMOVDQU32     X1, (R13)
 	VEXTRACTI32X4 $0x01, Z1, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -11060,19 +11410,25 @@ block:
 	VPMULLD       Z22, Z4, Z4
 	VCVTDQ2PS     Z4, Z4
 	VFMADD132PS   64(DX), Z23, Z5
-	VPADDD        Z24, Z5, Z5
 	VFMADD132PS   64(DX), Z23, Z11
-	VPADDD        Z24, Z11, Z11
 	VFMADD132PS   64(DX), Z23, Z12
-	VPADDD        Z24, Z12, Z12
 	VFMADD132PS   64(DX), Z23, Z4
-	VPADDD        Z24, Z4, Z4
-	VPACKSSDW     Z11, Z5, Z5
-	VPACKSSDW     Z4, Z12, Z12
-	VPACKUSWB     Z12, Z5, Z5
-	VPMAXUB       Z25, Z5, Z5
-	VPMINUB       Z26, Z5, Z5
-	VPERMD        Z5, Z27, Z5
+	VPERMT2W      Z11, Z28, Z5
+	VPERMT2W      Z4, Z28, Z12
+	TESTL         $0x00000001, BX
+	JEQ           row2Sum
+	VPADDW        Z24, Z5, Z5
+	VPADDW        Z24, Z12, Z12
+
+row2Sum:
+	VPACKUSWB Z12, Z5, Z5
+	TESTL     $0x00000002, BX
+	JEQ       row2Limited
+	VPMAXUB   Z25, Z5, Z5
+	VPMINUB   Z26, Z5, Z5
+
+row2Limited:
+	VPERMQ        Z5, Z27, Z5
 	VMOVDQU32     X5, (R13)
 	VEXTRACTI32X4 $0x01, Z5, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -11099,19 +11455,25 @@ block:
 	VPMULLD       Z22, Z21, Z21
 	VCVTDQ2PS     Z21, Z21
 	VFMADD132PS   64(DX), Z23, Z3
-	VPADDD        Z24, Z3, Z3
 	VFMADD132PS   64(DX), Z23, Z9
-	VPADDD        Z24, Z9, Z9
 	VFMADD132PS   64(DX), Z23, Z8
-	VPADDD        Z24, Z8, Z8
 	VFMADD132PS   64(DX), Z23, Z21
-	VPADDD        Z24, Z21, Z21
-	VPACKSSDW     Z9, Z3, Z3
-	VPACKSSDW     Z21, Z8, Z8
-	VPACKUSWB     Z8, Z3, Z3
-	VPMAXUB       Z25, Z3, Z3
-	VPMINUB       Z26, Z3, Z3
-	VPERMD        Z3, Z27, Z3
+	VPERMT2W      Z9, Z28, Z3
+	VPERMT2W      Z21, Z28, Z8
+	TESTL         $0x00000001, BX
+	JEQ           row3Sum
+	VPADDW        Z24, Z3, Z3
+	VPADDW        Z24, Z8, Z8
+
+row3Sum:
+	VPACKUSWB Z8, Z3, Z3
+	TESTL     $0x00000002, BX
+	JEQ       row3Limited
+	VPMAXUB   Z25, Z3, Z3
+	VPMINUB   Z26, Z3, Z3
+
+row3Limited:
+	VPERMQ        Z3, Z27, Z3
 	VMOVDQU32     X3, (R13)
 	VEXTRACTI32X4 $0x01, Z3, (R13)(CX*1)
 	LEAQ          (R13)(CX*2), R13
@@ -11120,7 +11482,7 @@ block:
 	ADDQ          $+64, SI
 	ADDQ          $+16, DI
 	ADDQ          $+128, DX
-	DECQ          128(AX)
+	DECQ          136(AX)
 	JNE           block
 	ADDQ          88(AX), SI
 	LEAQ          (SI)(R12*2), SI
@@ -13273,17 +13635,17 @@ step:
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·pixelRequantAVX512(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Z8
-	VPBROADCASTD 72(AX), Z9
+	VPBROADCASTW 72(AX), Z9
 	VPBROADCASTB 80(AX), Z10
 	VPBROADCASTB 88(AX), Z11
-	MOVQ         $0x0d0905010c080400, BX
+	VMOVDQU32    evenWords<>+0(SB), Z13
+	MOVQ         $0x0705030106040200, BX
 	VMOVQ        BX, X12
-	MOVQ         $0x0f0b07030e0a0602, BX
-	VPINSRQ      $0x01, BX, X12, X12
-	VPMOVZXBD    X12, Z12
+	VPMOVZXBQ    X12, Z12
+	VPBROADCASTD 72(AX), Z9
 	MOVQ         (AX), SI
 	MOVQ         8(AX), BX
 	MOVQ         24(AX), DX
@@ -13295,42 +13657,42 @@ TEXT ·pixelRequantAVX512(SB), NOSPLIT, $0-8
 
 tile:
 	VCVTDQ2PS    (SI), Z0
-	VBROADCASTSS (BX), Z13
-	VFMADD213PS  Z8, Z13, Z0
+	VBROADCASTSS (BX), Z14
+	VFMADD213PS  Z8, Z14, Z0
 	VPADDD       Z9, Z0, Z0
 	VCVTDQ2PS    64(SI), Z1
-	VBROADCASTSS 4(BX), Z13
-	VFMADD213PS  Z8, Z13, Z1
+	VBROADCASTSS 4(BX), Z14
+	VFMADD213PS  Z8, Z14, Z1
 	VPADDD       Z9, Z1, Z1
 	CMPQ         R8, $0x02
 	JEQ          pixels
 	VCVTDQ2PS    128(SI), Z2
-	VBROADCASTSS 8(BX), Z13
-	VFMADD213PS  Z8, Z13, Z2
+	VBROADCASTSS 8(BX), Z14
+	VFMADD213PS  Z8, Z14, Z2
 	VPADDD       Z9, Z2, Z2
 	VCVTDQ2PS    192(SI), Z3
-	VBROADCASTSS 12(BX), Z13
-	VFMADD213PS  Z8, Z13, Z3
+	VBROADCASTSS 12(BX), Z14
+	VFMADD213PS  Z8, Z14, Z3
 	VPADDD       Z9, Z3, Z3
 	CMPQ         R8, $0x04
 	JEQ          pixels
 	VCVTDQ2PS    256(SI), Z4
-	VBROADCASTSS 16(BX), Z13
-	VFMADD213PS  Z8, Z13, Z4
+	VBROADCASTSS 16(BX), Z14
+	VFMADD213PS  Z8, Z14, Z4
 	VPADDD       Z9, Z4, Z4
 	VCVTDQ2PS    320(SI), Z5
-	VBROADCASTSS 20(BX), Z13
-	VFMADD213PS  Z8, Z13, Z5
+	VBROADCASTSS 20(BX), Z14
+	VFMADD213PS  Z8, Z14, Z5
 	VPADDD       Z9, Z5, Z5
 	CMPQ         R8, $0x06
 	JEQ          pixels
 	VCVTDQ2PS    384(SI), Z6
-	VBROADCASTSS 24(BX), Z13
-	VFMADD213PS  Z8, Z13, Z6
+	VBROADCASTSS 24(BX), Z14
+	VFMADD213PS  Z8, Z14, Z6
 	VPADDD       Z9, Z6, Z6
 	VCVTDQ2PS    448(SI), Z7
-	VBROADCASTSS 28(BX), Z13
-	VFMADD213PS  Z8, Z13, Z7
+	VBROADCASTSS 28(BX), Z14
+	VFMADD213PS  Z8, Z14, Z7
 	VPADDD       Z9, Z7, Z7
 
 pixels:
@@ -15394,103 +15756,146 @@ done:
 // Requires: AVX, AVX2, FMA3
 TEXT ·nearest16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	VPBROADCASTD 160(AX), Y9
-	VPBROADCASTW 168(AX), Y10
-	VPBROADCASTW 176(AX), Y11
+	VPBROADCASTD 168(AX), Y9
+	VPBROADCASTW 176(AX), Y10
+	VPBROADCASTW 184(AX), Y11
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU      (BX), Y4
 	VMOVDQU      32(BX), Y5
 	VMOVDQU      64(BX), Y6
 	VMOVDQU      96(BX), Y7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VCVTDQ2PS   (SI), Y0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VCVTDQ2PS   (R11), Y1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VCVTDQ2PS   (R12), Y2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VCVTDQ2PS   (R13), Y3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Y4, Y8, Y0
-	VPADDD      Y9, Y0, Y0
 	VFMADD132PS Y5, Y8, Y1
-	VPADDD      Y9, Y1, Y1
 	VFMADD132PS Y6, Y8, Y2
-	VPADDD      Y9, Y2, Y2
 	VFMADD132PS Y7, Y8, Y3
+	VPADDD      Y9, Y0, Y0
+	VPADDD      Y9, Y1, Y1
+	VPADDD      Y9, Y2, Y2
 	VPADDD      Y9, Y3, Y3
 	VPACKSSDW   Y1, Y0, Y0
 	VPACKSSDW   Y3, Y2, Y2
+	TESTL       $0x00000002, CX
+	JEQ         wholeLimited
 	VPMAXSW     Y10, Y0, Y0
 	VPMINSW     Y11, Y0, Y0
-	VPERMQ      $0xd8, Y0, Y0
 	VPMAXSW     Y10, Y2, Y2
 	VPMINSW     Y11, Y2, Y2
-	VPERMQ      $0xd8, Y2, Y2
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU     Y0, (DI)
-	VMOVDQU     Y2, 32(DI)
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeLimited:
+	VPERMQ  $0xd8, Y0, Y0
+	VPERMQ  $0xd8, Y2, Y2
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y2, 32(DI)
+	ADDQ    48(AX), DI
+	DECQ    DX
+	JNE     wholeStep
+	MOVQ    56(AX), BX
+	ADDQ    BX, 216(AX)
+	MOVQ    64(AX), BX
+	ADDQ    BX, 224(AX)
+	DECQ    24(AX)
+	JNE     wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VCVTDQ2PS   (SI), Y0
+	ADDQ        R14, SI
+	VCVTDQ2PS   (R11), Y1
+	ADDQ        R14, R11
+	VCVTDQ2PS   (R12), Y2
+	ADDQ        R14, R12
+	VCVTDQ2PS   (R13), Y3
+	ADDQ        R14, R13
+	VFMADD132PS Y4, Y8, Y0
+	VFMADD132PS Y5, Y8, Y1
+	VFMADD132PS Y6, Y8, Y2
+	VFMADD132PS Y7, Y8, Y3
+	VPADDD      Y9, Y0, Y0
+	VPADDD      Y9, Y1, Y1
+	VPADDD      Y9, Y2, Y2
+	VPADDD      Y9, Y3, Y3
+	VPACKSSDW   Y1, Y0, Y0
+	VPACKSSDW   Y3, Y2, Y2
+	TESTL       $0x00000002, CX
+	JEQ         partsLimited
+	VPMAXSW     Y10, Y0, Y0
+	VPMINSW     Y11, Y0, Y0
+	VPMAXSW     Y10, Y2, Y2
+	VPMINSW     Y11, Y2, Y2
+
+partsLimited:
+	VPERMQ       $0xd8, Y0, Y0
+	VPERMQ       $0xd8, Y2, Y2
 	MOVQ         DI, BX
 	VEXTRACTI128 $0x00, Y0, X1
-	MOVQ         120(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         120(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part0
 	VMOVDQU      X1, (BX)
 
 part0:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part0Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part0Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part0Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part0Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part0Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15498,27 +15903,27 @@ part0Words0:
 	MOVQ         DI, BX
 	ADDQ         96(AX), BX
 	VEXTRACTI128 $0x01, Y0, X1
-	MOVQ         128(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         128(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part1
 	VMOVDQU      X1, (BX)
 
 part1:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part1Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part1Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part1Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part1Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part1Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15526,27 +15931,27 @@ part1Words0:
 	MOVQ         DI, BX
 	ADDQ         104(AX), BX
 	VEXTRACTI128 $0x00, Y2, X1
-	MOVQ         136(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         136(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part2
 	VMOVDQU      X1, (BX)
 
 part2:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part2Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part2Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part2Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part2Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part2Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15554,150 +15959,219 @@ part2Words0:
 	MOVQ         DI, BX
 	ADDQ         112(AX), BX
 	VEXTRACTI128 $0x01, Y2, X1
-	MOVQ         144(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         144(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part3
 	VMOVDQU      X1, (BX)
 
 part3:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part3Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part3Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part3Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part3Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part3Words0
 	VPEXTRW $0x00, X1, (BX)
 
 part3Words0:
-	JMP stored
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  partsStep
+	MOVQ 56(AX), BX
+	ADDQ BX, 216(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 224(AX)
+	DECQ 24(AX)
+	JNE  partsRow
+	VZEROUPPER
+	RET
 
 // func nearestPool16AVX2(a *byte)
 // Requires: AVX, AVX2, FMA3
 TEXT ·nearestPool16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
-	VPBROADCASTD 160(AX), Y9
-	VPBROADCASTW 168(AX), Y10
-	VPBROADCASTW 176(AX), Y11
+	VPBROADCASTD 168(AX), Y9
+	VPBROADCASTW 176(AX), Y10
+	VPBROADCASTW 184(AX), Y11
+	MOVL         160(AX), CX
 	MOVQ         8(AX), BX
 	VMOVDQU      (BX), Y4
 	VMOVDQU      32(BX), Y5
 	VMOVDQU      64(BX), Y6
 	VMOVDQU      96(BX), Y7
-	MOVQ         184(AX), R8
-	MOVQ         192(AX), R9
-	MOVQ         200(AX), R10
+	MOVQ         192(AX), R8
+	MOVQ         200(AX), R9
+	MOVQ         208(AX), R10
 	MOVQ         (AX), BX
-	MOVQ         BX, 208(AX)
-	MOVQ         16(AX), BX
 	MOVQ         BX, 216(AX)
+	MOVQ         16(AX), BX
+	MOVQ         BX, 224(AX)
+	MOVQ         40(AX), R14
+	CMPQ         152(AX), $0x00
+	JEQ          partsRow
 
-row:
-	MOVQ 208(AX), SI
-	MOVQ 208(AX), R11
+wholeRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
 	ADDQ 72(AX), R11
-	MOVQ 208(AX), R12
+	MOVQ 216(AX), R12
 	ADDQ 80(AX), R12
-	MOVQ 208(AX), R13
+	MOVQ 216(AX), R13
 	ADDQ 88(AX), R13
-	MOVQ 216(AX), DI
+	MOVQ 224(AX), DI
 	MOVQ 32(AX), DX
 
-step:
+wholeStep:
 	VMOVDQU     (SI), Y0
 	VPMAXSD     (SI)(R8*1), Y0, Y0
 	VPMAXSD     (SI)(R9*1), Y0, Y0
 	VPMAXSD     (SI)(R10*1), Y0, Y0
 	VCVTDQ2PS   Y0, Y0
-	ADDQ        40(AX), SI
+	ADDQ        R14, SI
 	VMOVDQU     (R11), Y1
 	VPMAXSD     (R11)(R8*1), Y1, Y1
 	VPMAXSD     (R11)(R9*1), Y1, Y1
 	VPMAXSD     (R11)(R10*1), Y1, Y1
 	VCVTDQ2PS   Y1, Y1
-	ADDQ        40(AX), R11
+	ADDQ        R14, R11
 	VMOVDQU     (R12), Y2
 	VPMAXSD     (R12)(R8*1), Y2, Y2
 	VPMAXSD     (R12)(R9*1), Y2, Y2
 	VPMAXSD     (R12)(R10*1), Y2, Y2
 	VCVTDQ2PS   Y2, Y2
-	ADDQ        40(AX), R12
+	ADDQ        R14, R12
 	VMOVDQU     (R13), Y3
 	VPMAXSD     (R13)(R8*1), Y3, Y3
 	VPMAXSD     (R13)(R9*1), Y3, Y3
 	VPMAXSD     (R13)(R10*1), Y3, Y3
 	VCVTDQ2PS   Y3, Y3
-	ADDQ        40(AX), R13
+	ADDQ        R14, R13
 	VFMADD132PS Y4, Y8, Y0
-	VPADDD      Y9, Y0, Y0
 	VFMADD132PS Y5, Y8, Y1
-	VPADDD      Y9, Y1, Y1
 	VFMADD132PS Y6, Y8, Y2
-	VPADDD      Y9, Y2, Y2
 	VFMADD132PS Y7, Y8, Y3
+	VPADDD      Y9, Y0, Y0
+	VPADDD      Y9, Y1, Y1
+	VPADDD      Y9, Y2, Y2
 	VPADDD      Y9, Y3, Y3
 	VPACKSSDW   Y1, Y0, Y0
 	VPACKSSDW   Y3, Y2, Y2
+	TESTL       $0x00000002, CX
+	JEQ         wholeLimited
 	VPMAXSW     Y10, Y0, Y0
 	VPMINSW     Y11, Y0, Y0
-	VPERMQ      $0xd8, Y0, Y0
 	VPMAXSW     Y10, Y2, Y2
 	VPMINSW     Y11, Y2, Y2
-	VPERMQ      $0xd8, Y2, Y2
-	CMPQ        152(AX), $0x00
-	JEQ         parts
-	VMOVDQU     Y0, (DI)
-	VMOVDQU     Y2, 32(DI)
 
-stored:
-	ADDQ 48(AX), DI
-	DECQ DX
-	JNE  step
-	MOVQ 56(AX), BX
-	ADDQ BX, 208(AX)
-	MOVQ 64(AX), BX
-	ADDQ BX, 216(AX)
-	DECQ 24(AX)
-	JNE  row
+wholeLimited:
+	VPERMQ  $0xd8, Y0, Y0
+	VPERMQ  $0xd8, Y2, Y2
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y2, 32(DI)
+	ADDQ    48(AX), DI
+	DECQ    DX
+	JNE     wholeStep
+	MOVQ    56(AX), BX
+	ADDQ    BX, 216(AX)
+	MOVQ    64(AX), BX
+	ADDQ    BX, 224(AX)
+	DECQ    24(AX)
+	JNE     wholeRow
 	VZEROUPPER
 	RET
 
-parts:
+partsRow:
+	MOVQ 216(AX), SI
+	MOVQ 216(AX), R11
+	ADDQ 72(AX), R11
+	MOVQ 216(AX), R12
+	ADDQ 80(AX), R12
+	MOVQ 216(AX), R13
+	ADDQ 88(AX), R13
+	MOVQ 224(AX), DI
+	MOVQ 32(AX), DX
+
+partsStep:
+	VMOVDQU     (SI), Y0
+	VPMAXSD     (SI)(R8*1), Y0, Y0
+	VPMAXSD     (SI)(R9*1), Y0, Y0
+	VPMAXSD     (SI)(R10*1), Y0, Y0
+	VCVTDQ2PS   Y0, Y0
+	ADDQ        R14, SI
+	VMOVDQU     (R11), Y1
+	VPMAXSD     (R11)(R8*1), Y1, Y1
+	VPMAXSD     (R11)(R9*1), Y1, Y1
+	VPMAXSD     (R11)(R10*1), Y1, Y1
+	VCVTDQ2PS   Y1, Y1
+	ADDQ        R14, R11
+	VMOVDQU     (R12), Y2
+	VPMAXSD     (R12)(R8*1), Y2, Y2
+	VPMAXSD     (R12)(R9*1), Y2, Y2
+	VPMAXSD     (R12)(R10*1), Y2, Y2
+	VCVTDQ2PS   Y2, Y2
+	ADDQ        R14, R12
+	VMOVDQU     (R13), Y3
+	VPMAXSD     (R13)(R8*1), Y3, Y3
+	VPMAXSD     (R13)(R9*1), Y3, Y3
+	VPMAXSD     (R13)(R10*1), Y3, Y3
+	VCVTDQ2PS   Y3, Y3
+	ADDQ        R14, R13
+	VFMADD132PS Y4, Y8, Y0
+	VFMADD132PS Y5, Y8, Y1
+	VFMADD132PS Y6, Y8, Y2
+	VFMADD132PS Y7, Y8, Y3
+	VPADDD      Y9, Y0, Y0
+	VPADDD      Y9, Y1, Y1
+	VPADDD      Y9, Y2, Y2
+	VPADDD      Y9, Y3, Y3
+	VPACKSSDW   Y1, Y0, Y0
+	VPACKSSDW   Y3, Y2, Y2
+	TESTL       $0x00000002, CX
+	JEQ         partsLimited
+	VPMAXSW     Y10, Y0, Y0
+	VPMINSW     Y11, Y0, Y0
+	VPMAXSW     Y10, Y2, Y2
+	VPMINSW     Y11, Y2, Y2
+
+partsLimited:
+	VPERMQ       $0xd8, Y0, Y0
+	VPERMQ       $0xd8, Y2, Y2
 	MOVQ         DI, BX
 	VEXTRACTI128 $0x00, Y0, X1
-	MOVQ         120(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         120(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part0
 	VMOVDQU      X1, (BX)
 
 part0:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part0Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part0Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part0Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part0Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part0Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15705,27 +16179,27 @@ part0Words0:
 	MOVQ         DI, BX
 	ADDQ         96(AX), BX
 	VEXTRACTI128 $0x01, Y0, X1
-	MOVQ         128(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         128(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part1
 	VMOVDQU      X1, (BX)
 
 part1:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part1Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part1Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part1Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part1Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part1Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15733,27 +16207,27 @@ part1Words0:
 	MOVQ         DI, BX
 	ADDQ         104(AX), BX
 	VEXTRACTI128 $0x00, Y2, X1
-	MOVQ         136(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         136(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part2
 	VMOVDQU      X1, (BX)
 
 part2:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part2Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part2Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part2Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part2Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part2Words0
 	VPEXTRW $0x00, X1, (BX)
 
@@ -15761,32 +16235,42 @@ part2Words0:
 	MOVQ         DI, BX
 	ADDQ         112(AX), BX
 	VEXTRACTI128 $0x01, Y2, X1
-	MOVQ         144(AX), CX
-	CMPQ         CX, $0x08
+	MOVQ         144(AX), R15
+	CMPQ         R15, $0x08
 	JNE          part3
 	VMOVDQU      X1, (BX)
 
 part3:
-	TESTL   $0x00000004, CX
+	TESTL   $0x00000004, R15
 	JEQ     part3Words2
 	VMOVQ   X1, (BX)
 	VPSRLDQ $0x08, X1, X1
 	ADDQ    $0x08, BX
 
 part3Words2:
-	TESTL   $0x00000002, CX
+	TESTL   $0x00000002, R15
 	JEQ     part3Words1
 	VMOVD   X1, (BX)
 	VPSRLDQ $0x04, X1, X1
 	ADDQ    $0x04, BX
 
 part3Words1:
-	TESTL   $0x00000001, CX
+	TESTL   $0x00000001, R15
 	JEQ     part3Words0
 	VPEXTRW $0x00, X1, (BX)
 
 part3Words0:
-	JMP stored
+	ADDQ 48(AX), DI
+	DECQ DX
+	JNE  partsStep
+	MOVQ 56(AX), BX
+	ADDQ BX, 216(AX)
+	MOVQ 64(AX), BX
+	ADDQ BX, 224(AX)
+	DECQ 24(AX)
+	JNE  partsRow
+	VZEROUPPER
+	RET
 
 // func max16AVX2(a *byte)
 // Requires: AVX, AVX2
@@ -19110,7 +19594,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -19386,7 +19870,7 @@ block:
 	ADDQ    $+32, SI
 	ADDQ    $+32, DI
 	ADDQ    $+32, DX
-	DECQ    128(AX)
+	DECQ    136(AX)
 	JNE     block
 	ADDQ    88(AX), SI
 	ADDQ    R10, SI
@@ -19664,12 +20148,12 @@ tile:
 TEXT ·requantTiles16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Y5
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X6
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
-	VPBROADCASTD 104(AX), Y7
-	VPBROADCASTW 112(AX), Y8
-	VPBROADCASTW 120(AX), Y9
+	VPBROADCASTD 112(AX), Y7
+	VPBROADCASTW 120(AX), Y8
+	VPBROADCASTW 128(AX), Y9
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -19685,7 +20169,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -19850,20 +20334,20 @@ block:
 	VPMULLD      Y5, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VFMADD132PS  32(DX), Y6, Y4
-	VPADDD       Y7, Y4, Y4
 	VFMADD132PS  64(DX), Y6, Y1
-	VPADDD       Y7, Y1, Y1
 	VFMADD132PS  64(DX), Y6, Y3
-	VPADDD       Y7, Y3, Y3
 	VFMADD132PS  64(DX), Y6, Y2
+	VPADDD       Y7, Y4, Y4
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y7, Y3, Y3
 	VPADDD       Y7, Y2, Y2
 	VPACKSSDW    Y1, Y4, Y4
 	VPACKSSDW    Y2, Y3, Y3
 	VPMAXSW      Y8, Y4, Y4
 	VPMINSW      Y9, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
 	VPMAXSW      Y8, Y3, Y3
 	VPMINSW      Y9, Y3, Y3
+	VPERMQ       $0xd8, Y4, Y4
 	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
@@ -19897,20 +20381,20 @@ block:
 	VPMULLD      Y5, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VFMADD132PS  64(DX), Y6, Y2
-	VPADDD       Y7, Y2, Y2
 	VFMADD132PS  96(DX), Y6, Y4
-	VPADDD       Y7, Y4, Y4
 	VFMADD132PS  96(DX), Y6, Y3
-	VPADDD       Y7, Y3, Y3
 	VFMADD132PS  96(DX), Y6, Y1
+	VPADDD       Y7, Y2, Y2
+	VPADDD       Y7, Y4, Y4
+	VPADDD       Y7, Y3, Y3
 	VPADDD       Y7, Y1, Y1
 	VPACKSSDW    Y4, Y2, Y2
 	VPACKSSDW    Y1, Y3, Y3
 	VPMAXSW      Y8, Y2, Y2
 	VPMINSW      Y9, Y2, Y2
-	VPERMQ       $0xd8, Y2, Y2
 	VPMAXSW      Y8, Y3, Y3
 	VPMINSW      Y9, Y3, Y3
+	VPERMQ       $0xd8, Y2, Y2
 	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X2, (R13)
 	VEXTRACTI128 $0x01, Y2, (R13)(CX*1)
@@ -19944,20 +20428,20 @@ block:
 	VPMULLD      Y5, Y4, Y4
 	VCVTDQ2PS    Y4, Y4
 	VFMADD132PS  64(DX), Y6, Y1
-	VPADDD       Y7, Y1, Y1
 	VFMADD132PS  96(DX), Y6, Y2
-	VPADDD       Y7, Y2, Y2
 	VFMADD132PS  96(DX), Y6, Y3
-	VPADDD       Y7, Y3, Y3
 	VFMADD132PS  96(DX), Y6, Y4
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y7, Y2, Y2
+	VPADDD       Y7, Y3, Y3
 	VPADDD       Y7, Y4, Y4
 	VPACKSSDW    Y2, Y1, Y1
 	VPACKSSDW    Y4, Y3, Y3
 	VPMAXSW      Y8, Y1, Y1
 	VPMINSW      Y9, Y1, Y1
-	VPERMQ       $0xd8, Y1, Y1
 	VPMAXSW      Y8, Y3, Y3
 	VPMINSW      Y9, Y3, Y3
+	VPERMQ       $0xd8, Y1, Y1
 	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X1, (R13)
 	VEXTRACTI128 $0x01, Y1, (R13)(CX*1)
@@ -19991,20 +20475,20 @@ block:
 	VPMULLD      Y5, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VFMADD132PS  64(DX), Y6, Y4
-	VPADDD       Y7, Y4, Y4
 	VFMADD132PS  96(DX), Y6, Y1
-	VPADDD       Y7, Y1, Y1
 	VFMADD132PS  96(DX), Y6, Y3
-	VPADDD       Y7, Y3, Y3
 	VFMADD132PS  96(DX), Y6, Y2
+	VPADDD       Y7, Y4, Y4
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y7, Y3, Y3
 	VPADDD       Y7, Y2, Y2
 	VPACKSSDW    Y1, Y4, Y4
 	VPACKSSDW    Y2, Y3, Y3
 	VPMAXSW      Y8, Y4, Y4
 	VPMINSW      Y9, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
 	VPMAXSW      Y8, Y3, Y3
 	VPMINSW      Y9, Y3, Y3
+	VPERMQ       $0xd8, Y4, Y4
 	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
@@ -20014,7 +20498,7 @@ block:
 	ADDQ         $+32, SI
 	ADDQ         $+16, DI
 	ADDQ         $+128, DX
-	DECQ         128(AX)
+	DECQ         136(AX)
 	JNE          block
 	ADDQ         88(AX), SI
 	ADDQ         R10, SI
@@ -20616,7 +21100,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -21606,7 +22090,7 @@ block:
 	ADDQ    $+32, SI
 	ADDQ    $+32, DI
 	ADDQ    $+0, DX
-	DECQ    128(AX)
+	DECQ    136(AX)
 	JNE     block
 	ADDQ    88(AX), SI
 	ADDQ    R10, SI
@@ -22082,7 +22566,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -22328,7 +22812,7 @@ block:
 	ADDQ    $+32, SI
 	ADDQ    $+32, DI
 	ADDQ    $+32, DX
-	DECQ    128(AX)
+	DECQ    136(AX)
 	JNE     block
 	ADDQ    88(AX), SI
 	LEAQ    (SI)(R12*2), SI
@@ -22785,12 +23269,12 @@ tile:
 TEXT ·requantTilesStride16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
 	VPBROADCASTD 72(AX), Y6
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X7
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X7
 	VPBROADCASTD X7, Y7
-	VPBROADCASTD 104(AX), Y8
-	VPBROADCASTW 112(AX), Y9
-	VPBROADCASTW 120(AX), Y10
+	VPBROADCASTD 112(AX), Y8
+	VPBROADCASTW 120(AX), Y9
+	VPBROADCASTW 128(AX), Y10
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -22805,7 +23289,7 @@ tile:
 	MOVQ (R14), DI
 	ADDQ 8(AX), DI
 	MOVQ 48(AX), R13
-	MOVQ R13, 128(AX)
+	MOVQ R13, 136(AX)
 	MOVQ 16(AX), DX
 
 block:
@@ -22943,20 +23427,20 @@ block:
 	VPMULLD      Y6, Y1, Y1
 	VCVTDQ2PS    Y1, Y1
 	VFMADD132PS  32(DX), Y7, Y4
-	VPADDD       Y8, Y4, Y4
 	VFMADD132PS  32(DX), Y7, Y2
-	VPADDD       Y8, Y2, Y2
 	VFMADD132PS  32(DX), Y7, Y3
-	VPADDD       Y8, Y3, Y3
 	VFMADD132PS  32(DX), Y7, Y1
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y3, Y3
 	VPADDD       Y8, Y1, Y1
 	VPACKSSDW    Y2, Y4, Y4
 	VPACKSSDW    Y1, Y3, Y3
 	VPMAXSW      Y9, Y4, Y4
 	VPMINSW      Y10, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
 	VPMAXSW      Y9, Y3, Y3
 	VPMINSW      Y10, Y3, Y3
+	VPERMQ       $0xd8, Y4, Y4
 	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
@@ -22989,20 +23473,20 @@ block:
 	VPMULLD      Y6, Y2, Y2
 	VCVTDQ2PS    Y2, Y2
 	VFMADD132PS  32(DX), Y7, Y0
-	VPADDD       Y8, Y0, Y0
 	VFMADD132PS  32(DX), Y7, Y5
-	VPADDD       Y8, Y5, Y5
 	VFMADD132PS  32(DX), Y7, Y1
-	VPADDD       Y8, Y1, Y1
 	VFMADD132PS  32(DX), Y7, Y2
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y5, Y5
+	VPADDD       Y8, Y1, Y1
 	VPADDD       Y8, Y2, Y2
 	VPACKSSDW    Y5, Y0, Y0
 	VPACKSSDW    Y2, Y1, Y1
 	VPMAXSW      Y9, Y0, Y0
 	VPMINSW      Y10, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
 	VPMAXSW      Y9, Y1, Y1
 	VPMINSW      Y10, Y1, Y1
+	VPERMQ       $0xd8, Y0, Y0
 	VPERMQ       $0xd8, Y1, Y1
 	VMOVDQU      X0, (R13)
 	VEXTRACTI128 $0x01, Y0, (R13)(CX*1)
@@ -23035,20 +23519,20 @@ block:
 	VPMULLD      Y6, Y5, Y5
 	VCVTDQ2PS    Y5, Y5
 	VFMADD132PS  32(DX), Y7, Y4
-	VPADDD       Y8, Y4, Y4
 	VFMADD132PS  32(DX), Y7, Y3
-	VPADDD       Y8, Y3, Y3
 	VFMADD132PS  32(DX), Y7, Y2
-	VPADDD       Y8, Y2, Y2
 	VFMADD132PS  32(DX), Y7, Y5
+	VPADDD       Y8, Y4, Y4
+	VPADDD       Y8, Y3, Y3
+	VPADDD       Y8, Y2, Y2
 	VPADDD       Y8, Y5, Y5
 	VPACKSSDW    Y3, Y4, Y4
 	VPACKSSDW    Y5, Y2, Y2
 	VPMAXSW      Y9, Y4, Y4
 	VPMINSW      Y10, Y4, Y4
-	VPERMQ       $0xd8, Y4, Y4
 	VPMAXSW      Y9, Y2, Y2
 	VPMINSW      Y10, Y2, Y2
+	VPERMQ       $0xd8, Y4, Y4
 	VPERMQ       $0xd8, Y2, Y2
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
@@ -23081,20 +23565,20 @@ block:
 	VPMULLD      Y6, Y3, Y3
 	VCVTDQ2PS    Y3, Y3
 	VFMADD132PS  32(DX), Y7, Y0
-	VPADDD       Y8, Y0, Y0
 	VFMADD132PS  32(DX), Y7, Y1
-	VPADDD       Y8, Y1, Y1
 	VFMADD132PS  32(DX), Y7, Y5
-	VPADDD       Y8, Y5, Y5
 	VFMADD132PS  32(DX), Y7, Y3
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y8, Y5, Y5
 	VPADDD       Y8, Y3, Y3
 	VPACKSSDW    Y1, Y0, Y0
 	VPACKSSDW    Y3, Y5, Y5
 	VPMAXSW      Y9, Y0, Y0
 	VPMINSW      Y10, Y0, Y0
-	VPERMQ       $0xd8, Y0, Y0
 	VPMAXSW      Y9, Y5, Y5
 	VPMINSW      Y10, Y5, Y5
+	VPERMQ       $0xd8, Y0, Y0
 	VPERMQ       $0xd8, Y5, Y5
 	VMOVDQU      X0, (R13)
 	VEXTRACTI128 $0x01, Y0, (R13)(CX*1)
@@ -23104,7 +23588,7 @@ block:
 	ADDQ         $+32, SI
 	ADDQ         $+16, DI
 	ADDQ         $+64, DX
-	DECQ         128(AX)
+	DECQ         136(AX)
 	JNE          block
 	ADDQ         88(AX), SI
 	LEAQ         (SI)(R12*2), SI
@@ -24148,12 +24632,13 @@ step:
 // Requires: AVX, AVX2, FMA3
 TEXT ·pixelRequantAVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	MOVQ         $0x4b400000, BX
-	VMOVQ        BX, X8
+	MOVL         $0x4b400000, BX
+	VMOVD        BX, X8
 	VPBROADCASTD X8, Y8
 	VPBROADCASTD 72(AX), Y9
 	VPBROADCASTW 80(AX), Y10
 	VPBROADCASTW 88(AX), Y11
+	VPBROADCASTD 72(AX), Y9
 	MOVQ         (AX), SI
 	MOVQ         8(AX), BX
 	MOVQ         24(AX), DX
@@ -24167,56 +24652,56 @@ tile:
 	VMOVDQU      (SI), Y0
 	VPMAXSD      (SI)(R11*1), Y0, Y0
 	VCVTDQ2PS    Y0, Y0
-	VBROADCASTSS (BX), Y13
-	VFMADD213PS  Y8, Y13, Y0
+	VBROADCASTSS (BX), Y14
+	VFMADD213PS  Y8, Y14, Y0
 	VPADDD       Y9, Y0, Y0
 	VMOVDQU      32(SI), Y1
 	VPMAXSD      32(SI)(R11*1), Y1, Y1
 	VCVTDQ2PS    Y1, Y1
-	VBROADCASTSS 4(BX), Y13
-	VFMADD213PS  Y8, Y13, Y1
+	VBROADCASTSS 4(BX), Y14
+	VFMADD213PS  Y8, Y14, Y1
 	VPADDD       Y9, Y1, Y1
 	CMPQ         R8, $0x02
 	JEQ          pixels
 	VMOVDQU      64(SI), Y2
 	VPMAXSD      64(SI)(R11*1), Y2, Y2
 	VCVTDQ2PS    Y2, Y2
-	VBROADCASTSS 8(BX), Y13
-	VFMADD213PS  Y8, Y13, Y2
+	VBROADCASTSS 8(BX), Y14
+	VFMADD213PS  Y8, Y14, Y2
 	VPADDD       Y9, Y2, Y2
 	VMOVDQU      96(SI), Y3
 	VPMAXSD      96(SI)(R11*1), Y3, Y3
 	VCVTDQ2PS    Y3, Y3
-	VBROADCASTSS 12(BX), Y13
-	VFMADD213PS  Y8, Y13, Y3
+	VBROADCASTSS 12(BX), Y14
+	VFMADD213PS  Y8, Y14, Y3
 	VPADDD       Y9, Y3, Y3
 	CMPQ         R8, $0x04
 	JEQ          pixels
 	VMOVDQU      128(SI), Y4
 	VPMAXSD      128(SI)(R11*1), Y4, Y4
 	VCVTDQ2PS    Y4, Y4
-	VBROADCASTSS 16(BX), Y13
-	VFMADD213PS  Y8, Y13, Y4
+	VBROADCASTSS 16(BX), Y14
+	VFMADD213PS  Y8, Y14, Y4
 	VPADDD       Y9, Y4, Y4
 	VMOVDQU      160(SI), Y5
 	VPMAXSD      160(SI)(R11*1), Y5, Y5
 	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 20(BX), Y13
-	VFMADD213PS  Y8, Y13, Y5
+	VBROADCASTSS 20(BX), Y14
+	VFMADD213PS  Y8, Y14, Y5
 	VPADDD       Y9, Y5, Y5
 	CMPQ         R8, $0x06
 	JEQ          pixels
 	VMOVDQU      192(SI), Y6
 	VPMAXSD      192(SI)(R11*1), Y6, Y6
 	VCVTDQ2PS    Y6, Y6
-	VBROADCASTSS 24(BX), Y13
-	VFMADD213PS  Y8, Y13, Y6
+	VBROADCASTSS 24(BX), Y14
+	VFMADD213PS  Y8, Y14, Y6
 	VPADDD       Y9, Y6, Y6
 	VMOVDQU      224(SI), Y7
 	VPMAXSD      224(SI)(R11*1), Y7, Y7
 	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 28(BX), Y13
-	VFMADD213PS  Y8, Y13, Y7
+	VBROADCASTSS 28(BX), Y14
+	VFMADD213PS  Y8, Y14, Y7
 	VPADDD       Y9, Y7, Y7
 
 pixels:

@@ -19,6 +19,18 @@ type nearest[Y uint8 | int16] struct {
 	plus, lo, hi int64
 }
 
+// nearestEnd is a part of the arguments of kernels: their constants.
+type nearestEnd struct {
+	todo         int // the bits below
+	plus, lo, hi int64
+}
+
+// What is to be done, as in gen/nearest.go.
+const (
+	nearestPlus = 1 << iota
+	nearestLimits
+)
+
 // nearestRegs registers of accumulators, of one pixel or of neighbours, are worked on together.
 const nearestRegs = 4
 
@@ -27,29 +39,37 @@ const magic = 0x4b400000
 
 // nearestArgs is what the kernels of gen/nearest.go take. They write to rows and to the last two, their scratch.
 type nearestArgs struct {
-	acc, mul, dst      unsafe.Pointer
-	rows, steps        int
-	accStep, dstStep   int // bytes
-	accRow, dstRow     int
-	block, part        [nearestRegs - 1]int
-	size               [nearestRegs]int
-	whole              int
-	plus, lo, hi       int64
+	acc, mul, dst    unsafe.Pointer
+	rows, steps      int
+	accStep, dstStep int // bytes
+	accRow, dstRow   int
+	block, part      [nearestRegs - 1]int
+	size             [nearestRegs]int
+	whole            int
+	nearestEnd
 	right, below, both int
 	_                  [2]uintptr
 }
 
+// limits are the bytes of an element, and its least and greatest value.
+func limits[Y uint8 | int16]() (size int, least, most int64) {
+	var y Y
+	if size = int(unsafe.Sizeof(y)); size == 1 {
+		return size, 0, 1<<8 - 1
+	}
+	return size, -1 << 15, 1<<15 - 1
+}
+
 // newNearest is NewRequant32 where rounding is to nearest, and numbers are as small as it takes.
 func newNearest[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *nearest[Y] {
-	var y Y
-	size := int(unsafe.Sizeof(y))
-	most, least := int64(1)<<(8*size)-1, int64(0)
-	if size == 2 {
-		most, least = 1<<15-1, -1<<15
-	}
+	size, least, most := limits[Y]()
 	r := &nearest[Y]{c: c, plus: q.add - zero, lo: max(q.lo-zero, least), hi: min(q.hi-zero, most)}
-	if r.plus <= -1<<28 || r.plus >= 1<<28 || r.lo > r.hi {
+	if abs(r.plus) >= 1<<28 || r.lo > r.hi {
 		return nil
+	}
+	room := int64(1<<22 - 1)
+	if size == 1 {
+		room = 1<<15 - 1 - abs(r.plus)
 	}
 	k := columnsOf(level)
 	r.lanes, r.masks = 2*k.lanes, level == AVX512
@@ -57,7 +77,7 @@ func newNearest[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c
 	scales := make([]float32, c)
 	for i := range c {
 		s, v := &q.scale[i%len(q.scale)], max(-from(i), to(i))
-		if !s.nearest(v) {
+		if !s.nearest(v, room) {
 			return nil
 		}
 		if s.mul < 0 {
@@ -79,9 +99,9 @@ func newNearest[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c
 	return r
 }
 
-// nearest reports whether s of numbers of the given magnitude is what a float32 kernel computes: v and the multiplier have up to 24 bits,
-// the result has less than 23, and halves go to even, or there are none.
-func (s *scale) nearest(most int64) bool {
+// nearest reports whether s of numbers of the given magnitude is what a float32 kernel computes, without leaving room: numbers and the
+// multiplier have up to 24 bits, and halves go to even, or there are none.
+func (s *scale) nearest(most, room int64) bool {
 	const places = 24
 	if most > 1<<places || s.shift > 62 {
 		return false
@@ -90,7 +110,7 @@ func (s *scale) nearest(most int64) bool {
 	if bits.Len64(m)-bits.TrailingZeros64(m) > places {
 		return false
 	}
-	if hi, lo := bits.Mul64(m, uint64(most)); hi > 0 || lo>>s.shift >= 1<<(places-2)-1 {
+	if hi, lo := bits.Mul64(m, uint64(most)); hi > 0 || room < 0 || lo>>s.shift >= uint64(room) {
 		return false
 	}
 	if s.shift == 0 || s.even() {
@@ -102,10 +122,26 @@ func (s *scale) nearest(most int64) bool {
 	return (up || down) && !s.ties(most)
 }
 
+// end is what kernels of such elements want.
+func (r *nearest[Y]) end() nearestEnd {
+	size, least, most := limits[Y]()
+	e := nearestEnd{plus: r.plus, lo: r.lo, hi: r.hi}
+	if r.plus != 0 {
+		e.todo = nearestPlus
+	}
+	if r.lo > least || r.hi < most {
+		e.todo |= nearestLimits
+	}
+	if size == 2 {
+		e.plus -= magic
+	}
+	return e
+}
+
 // run is Requant32.Row or, with pool, Pool.
 func (r *nearest[Y]) run(pool bool, dst []Y, acc []int32, p Pixels) {
 	size := int(unsafe.Sizeof(dst[0]))
-	a := nearestArgs{accRow: 4 * p.AccRow, dstRow: size * p.DstRow, plus: r.plus - magic, lo: r.lo, hi: r.hi,
+	a := nearestArgs{accRow: 4 * p.AccRow, dstRow: size * p.DstRow, nearestEnd: r.end(),
 		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
 	k := r.kernel
 	if pool {

@@ -65,8 +65,8 @@ type untilesArgs struct {
 	plane, row           int
 	ninth, high          int
 	rest, pixel          int
-	plus, lo, hi         int64
-	_                    uintptr // scratch of the kernel
+	nearestEnd
+	_ uintptr // scratch of the kernel
 }
 
 // NewWinograd prepares a convolution of elements in lo..hi. rows are the places of the first element of each row of the image, border and

@@ -8,11 +8,11 @@ import (
 // RequantWinograd is a Winograd whose sums are requantized where they arise, tile by tile, and never in memory. It is immutable.
 type RequantWinograd[X, Y uint8 | int16] struct {
 	*Winograd[X]
-	kernel       kernel
-	each         []int32 // for each register of channels, as the kernel wants them: see requantTiles in gen/winogradback.go
-	places       []int64 // of tiles: bytes to their first pixels
-	row          int     // elements from a row to the next one
-	plus, lo, hi int64
+	kernel kernel
+	each   []int32 // for each register of channels, as the kernel wants them: see requantTiles in gen/winogradback.go
+	places []int64 // of tiles: bytes to their first pixels
+	row    int     // elements from a row to the next one
+	end    nearestEnd
 }
 
 // NewRequantWinograd is w with q behind it, for pixels of as many elements as w has channels, one after the other, in rows so many elements
@@ -23,7 +23,7 @@ func NewRequantWinograd[X, Y uint8 | int16](w *Winograd[X], q *Requant32[Y], row
 	if q.nearest == nil || kernel == 0 || w.oc%lanes > 0 || w.oh < winogradOut {
 		return nil
 	}
-	r := &RequantWinograd[X, Y]{Winograd: w, kernel: kernel, row: row, plus: q.nearest.plus - magic, lo: q.nearest.lo, hi: q.nearest.hi}
+	r := &RequantWinograd[X, Y]{Winograd: w, kernel: kernel, row: row, end: q.nearest.end()}
 	for first := 0; first < w.oc; first += lanes {
 		// Sums of up to 1<<24, as nearest takes, fit 32 bits as any multiple that is left of them.
 		for _, b := range w.bias[first:][:lanes] {
@@ -50,7 +50,7 @@ func (r *RequantWinograd[X, Y]) Run(dst []Y, x []X, scratch []int32) {
 	w := r.work(scratch, x)
 	size := int(unsafe.Sizeof(dst[0]))
 	w.back.dst, w.back.each, w.back.row, w.back.pixel = unsafe.Pointer(&dst[0]), unsafe.Pointer(&r.each[0]), size*(r.row-2*r.oc), size*r.oc
-	w.back.plus, w.back.lo, w.back.hi = r.plus, r.lo, r.hi
+	w.back.nearestEnd = r.end
 	for y := 0; y < r.oh; y += r.group * winogradOut {
 		r.multiply(&w, y, r.oh, r.oh-winogradOut)
 		w.back.tile = unsafe.Pointer(&r.places[y/winogradOut*r.strip])

@@ -222,6 +222,7 @@ type asmDot[X uint8 | int16] struct {
 	pool16    *kernels.Requant32[int16]
 	poolChunk int
 	poolOut   *layout
+	poolRow   int // elements from a row of it to the next one
 	poolID    int
 	pixels    *kernels.PixelLanes[X] // that does all of it, or nil
 }
@@ -319,13 +320,9 @@ func (r *asmDot[X]) run(s *State) {
 			c.Run(s.acc, x, first, n)
 			switch {
 			case r.to8 != nil:
-				r.out.segments(first*f, n*f, func(at, i, m int) {
-					r.to8[q].Row(out.u8[at+q*mg:], s.acc[i/f*width:], kernels.Pixels{N: m / f, Rows: 1, Acc: width, Dst: d.OC})
-				})
+				r.requantize(first, n, func(at, pixel int, p kernels.Pixels) { r.to8[q].Row(out.u8[at+q*mg:], s.acc[pixel*width:], p) })
 			case r.to16 != nil:
-				r.out.segments(first*f, n*f, func(at, i, m int) {
-					r.to16[q].Row(out.i16[at+q*mg:], s.acc[i/f*width:], kernels.Pixels{N: m / f, Rows: 1, Acc: width, Dst: d.OC})
-				})
+				r.requantize(first, n, func(at, pixel int, p kernels.Pixels) { r.to16[q].Row(out.i16[at+q*mg:], s.acc[pixel*width:], p) })
 			default:
 				for p := range n {
 					kernels.ReadColumn(s.m.level, s.row[p*d.OC+q*mg:][:mg], s.acc[p*width:], 0)
@@ -338,4 +335,13 @@ func (r *asmDot[X]) run(s *State) {
 			out.put(r.out, row, first*f, n*f)
 		}
 	}
+}
+
+// requantize calls f for the parts of n folded pixels from the given one on that lie in rows of the output: at is the place of their first
+// pixel, which is so many pixels after the given one.
+func (r *asmDot[X]) requantize(first, n int, f func(at, pixel int, p kernels.Pixels)) {
+	width := r.groups[0].Width()
+	r.out.areas(first*r.fold, n*r.fold, func(at, i, m, rows int) {
+		f(at, i/r.fold, kernels.Pixels{N: m / r.fold, Rows: rows, Acc: width, AccRow: m / r.fold * width, Dst: r.d.OC, DstRow: r.out.width * r.out.c})
+	})
 }

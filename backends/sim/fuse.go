@@ -90,6 +90,9 @@ func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
 		return false
 	}
 	r.poolOut, r.poolID = &m.layouts[k.Out.ID], k.Out.ID
+	if r.poolRow = r.poolOut.row(&w.Geometry); r.poolRow == 0 {
+		return false
+	}
 	if r.pixels = r.pixelLanes(m, m.p.Kernels[j]); r.pixels != nil {
 		m.acc = max(m.acc, r.pixels.Scratch())
 		return true
@@ -130,11 +133,7 @@ func (r *asmDot[X]) pooled(s *State) {
 	x, d, f := cellsOf[X](r.im.cells(s)), r.d, r.fold
 	out, l := &s.bufs[r.poolID], r.poolOut
 	if r.pixels != nil {
-		step := l.width * l.c
-		if l.dense() {
-			step = r.fold * r.d.OW / 2 * l.c
-		}
-		r.pixels.Run(cellsOf[X](out)[l.at(0, 0):], step, x, s.acc)
+		r.pixels.Run(cellsOf[X](out)[l.at(0, 0):], r.poolRow, x, s.acc)
 		return
 	}
 	width := r.groups[0].Width()
@@ -147,19 +146,20 @@ func (r *asmDot[X]) pooled(s *State) {
 	below, owp := d.OW*width, f*d.OW/2
 	for first := 0; first < d.OH*d.OW; first += r.poolChunk {
 		n := min(r.poolChunk, d.OH*d.OW-first)
+		rows := n / d.OW / 2
+		if rows == 0 {
+			break // a last row that is in no window
+		}
 		r.groups[0].Run(s.acc, x, first, n)
-		for row := 0; (row+2)*d.OW <= n; row += 2 {
-			l.segments((first/d.OW+row)/2*owp, owp, func(at, _, m int) {
-				for pair := range pairs {
-					acc, to := s.acc[row*below+2*pair*oc:], at+pair*oc
-					p := kernels.Pixels{N: m / pairs, Rows: 1, Acc: step, Dst: pairs * oc, Right: right, Below: below}
-					if r.pool8 != nil {
-						r.pool8.Pool(out.u8[to:], acc, p)
-					} else {
-						r.pool16.Pool(out.i16[to:], acc, p)
-					}
-				}
-			})
+		at := l.at(0, 0) + first/d.OW/2*r.poolRow
+		p := kernels.Pixels{N: owp / pairs, Rows: rows, Acc: step, AccRow: 2 * below, Dst: pairs * oc, DstRow: r.poolRow, Right: right, Below: below}
+		for pair := range pairs {
+			acc, to := s.acc[2*pair*oc:], at+pair*oc
+			if r.pool8 != nil {
+				r.pool8.Pool(out.u8[to:], acc, p)
+			} else {
+				r.pool16.Pool(out.i16[to:], acc, p)
+			}
 		}
 	}
 }

@@ -68,6 +68,24 @@ func (l *layout) row(g *hw.Geometry) int {
 	return 0
 }
 
+// areas calls f for the parts of n pixels from the given one on that are rows of m pixels each, one below the other: as segments does,
+// but for whole rows together.
+func (l *layout) areas(first, n int, f func(at, i, m, rows int)) {
+	if l.dense() {
+		l.segments(first, n, func(at, i, m int) { f(at, i, m, 1) })
+		return
+	}
+	for i := 0; i < n; {
+		y, x := (first+i)/l.w, (first+i)%l.w
+		m, rows := min(l.w-x, n-i), 1
+		if m == l.w {
+			rows = (n - i) / l.w
+		}
+		f(l.at(y, x), i, m, rows)
+		i += m * rows
+	}
+}
+
 // newLayout is the layout of a buffer without a border. With AVX2 there are no kernels of 8 bits.
 func newLayout(b *hw.Buffer, level kernels.Level) layout {
 	c := b.Channels()

@@ -59,6 +59,7 @@ func generate() (map[string][]byte, error) {
 		a.requant512(name+"I16AVX512", 2, ties, pool)
 		a.requant256(name+"I16AVX2", ties, pool)
 	}
+	a.evenWordsData()
 	for _, zmm := range []bool{true, false} {
 		l := lanes{a, zmm}
 		for _, bytes := range []int{1, 2} {

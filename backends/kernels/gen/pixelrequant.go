@@ -34,6 +34,7 @@ func (a lanes) pixelRequant() {
 		bytes = 2
 	}
 	a.loadNearest(r, bytes, pixReqPlus, reg.RBX)
+	a.VPBROADCASTD(field(pixReqPlus), r.plus) // for packing from 32 bits, always
 	for i, p := range []reg.Register{acc, mul} {
 		a.MOVQ(field(pixReqAcc+i), p)
 	}
@@ -56,7 +57,7 @@ func (a lanes) pixelRequant() {
 			a.VPMAXSD(operand.Mem{Base: acc, Disp: c * a.bytes(), Index: below, Scale: 1}, v(c), v(c))
 			a.VCVTDQ2PS(v(c), v(c))
 		}
-		factor := v(pixelChannels + 5)
+		factor := v(pixelChannels + 6)
 		a.VBROADCASTSS(at(mul, 4*c), factor)
 		a.VFMADD213PS(r.magic, factor, v(c))
 		a.VPADDD(r.plus, v(c), v(c))

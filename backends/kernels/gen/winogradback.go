@@ -22,7 +22,8 @@ const (
 	untilesHigh   // bytes from dst to the second parts of split sums
 	untilesRest   // bytes of the products of a point that are left out
 	untilesPixel  // bytes between pixels that are requantized
-	untilesPlus   // the constants of nearestRegs
+	untilesTodo   // the constants of nearestRegs
+	untilesPlus
 	untilesLo
 	untilesHi
 	untilesBlock // scratch of the kernel
@@ -240,6 +241,10 @@ func (a lanes) requantTiles(f winogradForm, bytes int) {
 	a.back(name, " is RequantWinograd.Run's way back.", f, each, bytes*a.bytes()/4, func() {
 		a.VPBROADCASTD(field(untilesNinth), ninth)
 		a.loadNearest(r, bytes, untilesPlus, reg.RBX)
+		if a.zmm {
+			r.todo = reg.EBX
+			a.MOVL(field(untilesTodo), r.todo)
+		}
 		a.MOVQ(field(untilesPixel), pixel)
 		a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
 	}, func() {
@@ -255,7 +260,7 @@ func (a lanes) requantTiles(f winogradForm, bytes int) {
 				a.VCVTDQ2PS(v, v)
 				mul = append(mul, at(numbers, (1+int(most-f.shift(i, j)))*a.bytes()))
 			}
-			packed := a.nearestInts(bytes, v, mul, r)
+			packed := a.nearestInts(bytes, v, mul, r, fmt.Sprintf("row%d", i))
 			for j := range 4 {
 				per := 4 / len(packed)
 				m := operand.Mem{Base: p}
