@@ -43,7 +43,8 @@ func (d *Deadlock) Error() string {
 // end finds a full FIFO (a flushing pipeline: style=flp, enable_flush). A FIFO offers a word one cycle after it came, and a place one
 // cycle after it was freed. Ports are never empty or full. An error is a *Deadlock.
 func Time(d *stream.Design, runs int) (*Timing, error) {
-	n := newNetwork(compile(d), depths(d), true)
+	n := newNetwork(compile(d))
+	n.reset(depths(d), true, false)
 	if err := n.run(runs); err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (n *network) timing() *Timing {
 	runs := n.procs[0].run
 	ends := make([]int, runs)
 	for _, p := range n.procs {
-		t.Stages = append(t.Stages, p.act)
+		t.Stages = append(t.Stages, Activity{Busy: p.run*p.iterations + p.i, Starved: p.starved, Blocked: p.blocked})
 		if p.s.Kind != stream.Store {
 			continue
 		}

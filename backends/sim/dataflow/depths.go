@@ -32,7 +32,7 @@ const (
 //
 // FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network of counters is run, a few samples each time.
 func Size(d *stream.Design) (*Timing, error) {
-	z := &sizer{d: d, p: compile(d), depth: make([]int, len(d.Channels))}
+	z := &sizer{d: d, n: newNetwork(compile(d)), depth: make([]int, len(d.Channels))}
 	least := 0
 	for _, s := range d.Stages {
 		least = max(least, s.Iterations()+s.Latency()-1+restart)
@@ -55,7 +55,7 @@ func Size(d *stream.Design) (*Timing, error) {
 	if err := z.start(chain); err != nil {
 		return nil, err
 	}
-	_, t, err := z.try(true)
+	t, err := z.try(true)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func Size(d *stream.Design) (*Timing, error) {
 // sizer looks for depths.
 type sizer struct {
 	d      *stream.Design
-	p      *program
+	n      *network
 	depth  []int // by channel
 	goal   int   // clock cycles between runs
 	trials int
@@ -93,12 +93,12 @@ type sizer struct {
 }
 
 // try runs the network.
-func (z *sizer) try(marks bool) (*network, *Timing, error) {
-	n := newNetwork(z.p, z.depth, marks)
-	if err := n.run(sizeRuns); err != nil {
-		return nil, nil, err
+func (z *sizer) try(marks bool) (*Timing, error) {
+	z.n.reset(z.depth, marks, false)
+	if err := z.n.run(sizeRuns); err != nil {
+		return nil, err
 	}
-	return n, n.timing(), nil
+	return z.n.timing(), nil
 }
 
 // start finds depths of the given channels that meet the goal, in two ways side by side, and takes what is cheaper in the end: from one
@@ -109,18 +109,21 @@ func (z *sizer) start(channels []int) error {
 		unbounded[i] = sizeRuns * z.d.Channels[i].Words
 		z.depth[i] = stream.MinDepth
 	}
-	n, t, err := z.try(false)
+	t, err := z.try(false)
 	if err != nil {
 		return err
 	}
-	ways := []func(*sizer, int, *network, int) bool{(*sizer).any, (*sizer).waiting}
+	ways := []func(*sizer, int, int) bool{(*sizer).any, (*sizer).waiting}
 	found := make([]*sizer, len(ways))
 	var eg errgroup.Group
 	for i, deeper := range ways {
 		y := *z
 		y.depth = slices.Clone(z.depth)
 		found[i] = &y
-		eg.Go(func() error { return y.startBy(channels, unbounded, n, t, deeper) })
+		if i == 0 { // any looks at nothing of the trial before
+			y.n = newNetwork(z.n.p)
+		}
+		eg.Go(func() error { return y.startBy(channels, unbounded, t, deeper) })
 	}
 	if err := eg.Wait(); err != nil {
 		return err
@@ -138,12 +141,12 @@ func (z *sizer) start(channels []int) error {
 	return nil
 }
 
-// startBy makes channels deeper, from depths on with which the network did as n and t say, until the goal is met, and then cheaper.
-func (z *sizer) startBy(channels, unbounded []int, n *network, t *Timing, deeper func(*sizer, int, *network, int) bool) (err error) {
+// startBy makes channels deeper, from depths on with which the network did as t says, until the goal is met, and then cheaper.
+func (z *sizer) startBy(channels, unbounded []int, t *Timing, deeper func(*sizer, int, int) bool) (err error) {
 	for t.Interval > z.goal {
 		again := false
 		for _, i := range channels {
-			if z.depth[i] < unbounded[i] && deeper(z, i, n, t.Interval) {
+			if z.depth[i] < unbounded[i] && deeper(z, i, t.Interval) {
 				z.depth[i] = min(max(16, 2*z.depth[i]), unbounded[i])
 				again = true
 			}
@@ -152,11 +155,11 @@ func (z *sizer) startBy(channels, unbounded []int, n *network, t *Timing, deeper
 			copy(z.depth, unbounded)
 			break
 		}
-		if n, t, err = z.try(false); err != nil {
+		if t, err = z.try(false); err != nil {
 			return err
 		}
 	}
-	if _, t, err = z.try(true); err != nil {
+	if t, err = z.try(true); err != nil {
 		return err
 	}
 	if t.Interval > z.goal {
@@ -171,11 +174,11 @@ func (z *sizer) startBy(channels, unbounded []int, n *network, t *Timing, deeper
 }
 
 // any makes all channels deeper alike.
-func (z *sizer) any(int, *network, int) bool { return true }
+func (z *sizer) any(int, int) bool { return true }
 
 // waiting picks a channel that was full for a time and empty for a time: its writer could have gone ahead.
-func (z *sizer) waiting(i int, n *network, interval int) bool {
-	f := n.fifos[i]
+func (z *sizer) waiting(i, interval int) bool {
+	f := z.n.fifos[i]
 	return min(f.full, f.none) > (interval-z.goal)/4
 }
 
@@ -194,7 +197,7 @@ func (z *sizer) lower(channels []int) {
 		return
 	}
 	z.trials++
-	if _, t, err := z.try(false); err == nil && t.Interval <= z.goal {
+	if t, err := z.try(false); err == nil && t.Interval <= z.goal {
 		z.lower(can)
 		return
 	}

@@ -61,6 +61,20 @@ func sequential(d *stream.Design) []wait {
 		s, q := d.Stages[i], &states[i]
 		for q.i < s.Iterations() {
 			st := &p.steps[i][q.at]
+			n := q.left // iterations at once
+			for k, c := range s.In {
+				if st.read>>k&1 != 0 {
+					n = min(n, words[c.ID])
+				}
+			}
+			for k, c := range s.Out {
+				if st.write>>k&1 != 0 {
+					n = min(n, c.Depth-words[c.ID])
+				}
+			}
+			if q.read || n == 0 {
+				n = 1
+			}
 			if !q.read {
 				for k, c := range s.In {
 					if st.read>>k&1 != 0 && words[c.ID] == 0 {
@@ -69,7 +83,7 @@ func sequential(d *stream.Design) []wait {
 				}
 				for k, c := range s.In {
 					if st.read>>k&1 != 0 {
-						words[c.ID]--
+						words[c.ID] -= n
 					}
 				}
 				q.read, moved = true, moved || st.read != 0
@@ -81,14 +95,10 @@ func sequential(d *stream.Design) []wait {
 			}
 			for k, c := range s.Out {
 				if st.write>>k&1 != 0 {
-					words[c.ID]++
+					words[c.ID] += n
 				}
 			}
 			moved = true
-			n := 1
-			if st.read|st.write == 0 {
-				n = q.left
-			}
 			q.read = false
 			q.i += n
 			if q.left -= n; q.left == 0 {

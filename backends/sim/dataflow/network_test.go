@@ -104,6 +104,46 @@ func TestTime(t *testing.T) {
 	}
 }
 
+// TestReset: a network that is run again and again, with FIFOs that are bold after what they did before, has the numbers of the reference.
+func TestReset(t *testing.T) {
+	bold, wrong := 0, 0
+	for i := range 60 {
+		r := rand.New(rand.NewPCG(15, uint64(i)))
+		d := randomDesign(t, r)
+		for _, c := range d.Channels {
+			c.Depth = 2 + r.IntN(40)
+		}
+		n := newNetwork(compile(d))
+		for range 8 {
+			n.reset(depths(d), true, false)
+			for _, f := range n.fifos {
+				if f.room > f.depth {
+					bold++
+				}
+			}
+			runs := 1 + r.IntN(3)
+			want, wantErr := reference(d, runs)
+			var got *Timing
+			err := n.run(runs)
+			if err == nil {
+				got = n.timing()
+			}
+			if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(err, wantErr) {
+				t.Fatalf("%d: %d runs\n got %+v, %v\nwant %+v, %v\n%v", i, runs, got, err, want, wantErr, d)
+			}
+			for _, f := range n.fifos {
+				if f.wrong {
+					wrong++
+				}
+			}
+			d.Channels[r.IntN(len(d.Channels))].Depth = 2 + r.IntN(20)
+		}
+	}
+	if bold < 500 || wrong < 20 {
+		t.Errorf("%d FIFOs were bold, %d of them wrongly", bold, wrong)
+	}
+}
+
 // TestSteady: what is said to repeat goes on like that, and ends where it should.
 func TestSteady(t *testing.T) {
 	repeating := 0

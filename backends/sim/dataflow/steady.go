@@ -13,7 +13,8 @@ const maxCycle = 4
 // reaches back (1 unless it holds more than a sample) all words of all channels came and went at the same times as in the runs some
 // samples before, but for one number of clock cycles that is the same everywhere, then the next run does, too, and so on.
 func Steady(d *stream.Design, most int) (*Timing, error) {
-	n := newNetwork(compile(d), depths(d), true)
+	n := newNetwork(compile(d))
+	n.reset(depths(d), true, true)
 	back := 1
 	for _, c := range d.Channels {
 		back = max(back, (c.Depth+c.Words-1)/c.Words)
@@ -52,4 +53,22 @@ func (n *network) repeats(c, back int) (shift int, ok bool) {
 		}
 	}
 	return shift, true
+}
+
+// trace is what a stage did in one run: when it could begin, and the times of all words relative to that.
+type trace struct {
+	base        int
+	read, wrote hash
+}
+
+// hash is one of times.
+type hash uint64
+
+// note takes in times relative to a base.
+func (h *hash) note(times []int, base int) {
+	x := *h
+	for _, t := range times {
+		x = (x ^ hash(t-base)) * 0x9e3779b97f4a7c15
+	}
+	*h = x
 }
