@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -41,17 +43,54 @@ const (
 type fieldWinograd struct {
 	lanes
 	x, row, row3, pixel, pixel3, sums, plane, consts, blocks, tmp reg.Register
+
+	used int   // vector registers up to here are in use; those behind are for constants, then for what is transformed once, if there are any
+	held []int // constants in registers
 }
 
-func (a lanes) fieldWinograd() fieldWinograd {
-	return fieldWinograd{a, reg.RSI, reg.R8, reg.R9, reg.R10, reg.R11, reg.RDI, reg.R12, reg.RBX, reg.RCX, reg.RDX}
+// fieldWinograd begins a transform that needs some registers and constants.
+func (a lanes) fieldWinograd(used int, constants ...int) fieldWinograd {
+	w := fieldWinograd{a, reg.RSI, reg.R8, reg.R9, reg.R10, reg.R11, reg.RDI, reg.R12, reg.RBX, reg.RCX, reg.RDX, used, nil}
+	if a.zmm {
+		w.held = constants
+	}
+	return w
 }
-
-// one is a constant.
-func (a fieldWinograd) one(i int) operand.Mem { return at(a.consts, 64*i) }
 
 // times is to = x times a constant.
-func (a fieldWinograd) times(i int, x, to reg.VecPhysical) { a.VMULPS(a.one(i), x, to) }
+func (a fieldWinograd) times(i int, x, to reg.VecPhysical) {
+	if k := slices.Index(a.held, i); k >= 0 {
+		a.VMULPS(a.v(a.used+k), x, to)
+		return
+	}
+	a.VMULPS(at(a.consts, 64*i), x, to)
+}
+
+// keep keeps element i of what is transformed once, kept is where it is then: in a register of its own, or brought back to one that is given.
+func (a fieldWinograd) keep(v reg.VecPhysical, i int) {
+	if r := a.used + len(a.held) + i; a.zmm && r < 32 {
+		a.VMOVAPS(v, a.v(r))
+		return
+	}
+	a.VMOVUPS(v, at(a.tmp, 64*i))
+}
+
+func (a fieldWinograd) kept(i int, to reg.VecPhysical) reg.VecPhysical {
+	if r := a.used + len(a.held) + i; a.zmm && r < 32 {
+		return a.v(r)
+	}
+	a.VMOVUPS(at(a.tmp, 64*i), to)
+	return to
+}
+
+// kept6 are six of them, from i on; those that lie in memory come to registers 0 to 5.
+func (a fieldWinograd) kept6(i int) func(int) reg.VecPhysical {
+	var r [6]reg.VecPhysical
+	for j := range r {
+		r[j] = a.kept(i+j, a.v(j))
+	}
+	return func(j int) reg.VecPhysical { return r[j] }
+}
 
 // loops writes the loops over tiles and blocks of channels around a body, which finds its tile at x and its sums at sums. It may use R13 and R14.
 func (a fieldWinograd) loops(body func()) {
@@ -66,6 +105,9 @@ func (a fieldWinograd) loops(body func()) {
 	a.MOVQ(field(winPlane), a.plane)
 	a.MOVQ(field(winConst), a.consts)
 	a.MOVQ(field(winTmp), a.tmp)
+	for i, c := range a.held {
+		a.VMOVUPS(at(a.consts, 64*c), a.v(a.used+i))
+	}
 	a.Label("tile")
 	a.MOVQ(field(winNextAt), reg.R13)
 	a.MOVLQSX(at(reg.R13, 0), a.x)
@@ -98,7 +140,7 @@ func rowsOf(base, far, step reg.Register) []operand.Mem {
 func (a lanes) winogradInput() {
 	name := "winogradInput" + a.suffix()
 	a.begin(name, name+" transforms tiles of the input.")
-	w := a.fieldWinograd()
+	w := a.fieldWinograd(9, winA, winB, winA2, winB2, winA2B2, winA2PlusB2)
 	w.loops(func() {
 		col, far := reg.R13, reg.R14
 		a.MOVQ(w.x, col)
@@ -108,15 +150,12 @@ func (a lanes) winogradInput() {
 			for i, m := range rowsOf(col, far, w.row) {
 				a.VMOVUPS(m, a.v(i))
 			}
-			w.in(func(i int, v reg.VecPhysical) { a.VMOVUPS(v, at(w.tmp, 64*(6*i+c))) })
+			w.in(a.v, func(i int, v reg.VecPhysical) { w.keep(v, 6*i+c) })
 			a.ADDQ(w.pixel, col)
 		}
 		a.MOVQ(w.sums, col)
 		for r := range 6 {
-			for i := range 6 {
-				a.VMOVUPS(at(w.tmp, 64*(6*r+i)), a.v(i))
-			}
-			w.in(func(_ int, v reg.VecPhysical) {
+			w.in(w.kept6(6*r), func(_ int, v reg.VecPhysical) {
 				a.VMOVUPS(v, at(col, 0))
 				a.ADDQ(w.plane, col)
 			})
@@ -124,9 +163,8 @@ func (a lanes) winogradInput() {
 	})
 }
 
-// in transforms registers 0 to 5 and gives the results in order.
-func (a fieldWinograd) in(store func(i int, v reg.VecPhysical)) {
-	d := a.v
+// in transforms six numbers and gives the results in order, with registers 6 to 8.
+func (a fieldWinograd) in(d func(int) reg.VecPhysical, store func(i int, v reg.VecPhysical)) {
 	t, u, v := a.v(6), a.v(7), a.v(8)
 	ends := func(i int, x, y, z reg.VecPhysical) { // (z - (a2+b2)*y) + a2*b2*x
 		a.times(winA2PlusB2, y, t)
@@ -154,7 +192,7 @@ func (a fieldWinograd) in(store func(i int, v reg.VecPhysical)) {
 func (a lanes) winogradOutput() {
 	name := "winogradOutput" + a.suffix()
 	a.begin(name, name+" transforms sums to the output.")
-	w := a.fieldWinograd()
+	w := a.fieldWinograd(14, winA, winB, winA2, winB2, winA3, winB3)
 	bias, zero := a.v(12), a.v(13)
 	a.VXORPS(zero, zero, zero)
 	w.loops(func() {
@@ -169,7 +207,7 @@ func (a lanes) winogradOutput() {
 					a.ADDQ(n, p)
 				}
 			}
-			w.out(func(i int, v reg.VecPhysical) { a.VMOVUPS(v, at(w.tmp, 64*(6*i+c))) })
+			w.out(a.v, func(i int, v reg.VecPhysical) { w.keep(v, 6*i+c) })
 		}
 		// The bias of the block lies as far from the first as the sums.
 		a.MOVQ(w.sums, p)
@@ -178,10 +216,7 @@ func (a lanes) winogradOutput() {
 		a.VMOVUPS(at(p, 0), bias)
 		a.MOVQ(w.x, p)
 		for r := range 4 {
-			for i := range 6 {
-				a.VMOVUPS(at(w.tmp, 64*(6*r+i)), a.v(i))
-			}
-			w.out(func(i int, v reg.VecPhysical) { a.VMOVAPS(v, a.v(8+i)) })
+			w.out(w.kept6(6*r), func(i int, v reg.VecPhysical) { a.VMOVAPS(v, a.v(8+i)) })
 			for i := range 4 {
 				a.VADDPS(bias, a.v(8+i), a.v(8+i))
 			}
@@ -213,10 +248,9 @@ func (a lanes) winogradOutput() {
 	})
 }
 
-// out transforms registers 0 to 5 and gives the results in order; it needs registers up to 7.
-func (a fieldWinograd) out(store func(i int, v reg.VecPhysical)) {
+// out transforms six numbers and gives the results in order, with registers 6 and 7. The numbers are lost.
+func (a fieldWinograd) out(m func(int) reg.VecPhysical, store func(i int, v reg.VecPhysical)) {
 	t, u := a.v(6), a.v(7)
-	m := a.v
 	a.VSUBPS(m(2), m(1), t)
 	a.VADDPS(m(2), m(1), m(1)) // even: m1+m2
 	a.VSUBPS(m(4), m(3), u)
