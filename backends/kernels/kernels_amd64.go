@@ -117,6 +117,8 @@ const (
 	kWideDot1x1AVX512
 	kWidenAVX512
 	kFinish16AVX512
+	kQuantize8AVX512
+	kQuantize16AVX512
 	kScale16AVX2
 	kNearest16AVX2
 	kNearestPool16AVX2
@@ -412,6 +414,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		widenAVX512(a)
 	case kFinish16AVX512:
 		finish16AVX512(a)
+	case kQuantize8AVX512:
+		quantize8AVX512(a)
+	case kQuantize16AVX512:
+		quantize16AVX512(a)
 	case kScale16AVX2:
 		scale16AVX2(a)
 	case kNearest16AVX2:
@@ -887,6 +893,12 @@ func widenAVX512(a unsafe.Pointer)
 
 //go:noescape
 func finish16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func quantize8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func quantize16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func scale16AVX2(a unsafe.Pointer)

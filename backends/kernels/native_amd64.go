@@ -139,7 +139,7 @@ var columns512 = columnKernels{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
 		}, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{160, 150}, far: 16}},
-	quantize: quantizers, weave: kWeaveAVX2,
+	quantize: [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2,
 	bytes: poolKernels{kMax8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512},
 }
 
@@ -158,8 +158,5 @@ var columns256 = columnKernels{
 	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2][2]kernel{}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2},
 		[2][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
 		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
-	quantize: quantizers, weave: kWeaveAVX2,
+	quantize: [2]kernel{kQuantize8AVX2, kQuantize16AVX2}, weave: kWeaveAVX2,
 }
-
-// quantizers serve every level.
-var quantizers = [2]kernel{kQuantize8AVX2, kQuantize16AVX2}

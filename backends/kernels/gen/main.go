@@ -109,9 +109,9 @@ func generate() (map[string][]byte, error) {
 		}
 		l.widen()
 		l.finish()
+		l.quantizer(1)
+		l.quantizer(2)
 	}
-	lanes{a, false}.quantizer(1)
-	lanes{a, false}.quantizer(2)
 	a.weave()
 	a.turn()
 	a.table()

@@ -26,56 +26,82 @@ const (
 // inverse stands for the quotient, unless the product is as near to the middle between two integers as unsure says: first in float32,
 // then, for all 16, in float64.
 func (a lanes) quantizer(bytes int) {
-	name := fmt.Sprintf("quantize%dAVX2", 8*bytes)
+	name := fmt.Sprintf("quantize%d%s", 8*bytes, a.suffix())
 	a.begin(name, name+" is Quantizer.Run.")
 	src, dst, n := reg.RSI, reg.RDI, reg.RDX
-	x, t := a.v(4), a.v(5)
-	inverse, lo, hi, unsure, abs, add, nan, near := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12), a.v(13), a.v(14), a.v(15)
+	constants := []reg.VecPhysical{a.v(8), a.v(9), a.v(10), a.v(11)}
+	inverse, lo, hi, unsure, abs, add, nan := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12), a.v(13), reg.Y14
 	singles := func() {
-		for i, to := range []reg.VecPhysical{inverse, lo, hi, unsure} {
+		for i, to := range constants {
 			m := field(quaSingle)
 			m.Disp += 4 * i
 			a.VBROADCASTSS(m, to)
 		}
-		a.VPCMPEQD(abs, abs, abs)
+		if a.zmm {
+			a.VPTERNLOGD(operand.U8(255), abs, abs, abs)
+		} else {
+			a.VPCMPEQD(abs, abs, abs)
+		}
 		a.VPSRLD(operand.Imm(1), abs, abs)
 	}
 	a.MOVQ(field(quaX), src)
 	a.MOVQ(field(quaDst), dst)
 	a.MOVQ(field(quaCount), n)
 	a.VPBROADCASTD(field(quaAdd), add)
-	a.clear(nan)
+	a.VPXOR(nan, nan, nan)
 	singles()
 	a.Label("next")
-	eight := [][2]reg.VecPhysical{{reg.Y0, reg.Y1}, {reg.Y2, reg.Y3}}
-	for i, r := range eight {
+	parts := [][2]reg.VecPhysical{{a.v(0), a.v(1)}, {a.v(2), a.v(3)}}[:64/a.bytes()]
+	for i, r := range parts {
 		x, t := r[0], r[1]
-		a.VMULPS(at(src, 32*i), inverse, x)
+		a.VMULPS(at(src, a.bytes()*i), inverse, x)
 		a.VMAXPS(x, lo, x) // in this order not a number stays that
 		a.VMINPS(x, hi, x)
-		a.VROUNDPS(operand.Imm(8), x, t)
+		if a.zmm {
+			a.VRNDSCALEPS(operand.Imm(8), x, t)
+		} else {
+			a.VROUNDPS(operand.Imm(8), x, t)
+		}
 		a.VSUBPS(t, x, x)
-		a.VANDPS(abs, x, x)
-		a.VCMPPS(operand.Imm(0x15), unsure, x, x) // not less
+		const notLess = 0x15
+		if a.zmm {
+			a.VPANDD(abs, x, x)
+			a.VCMPPS(operand.Imm(notLess), unsure, x, reg.K1)
+		} else {
+			a.VANDPS(abs, x, x)
+			a.VCMPPS(operand.Imm(notLess), unsure, x, x)
+		}
 	}
-	a.VORPS(reg.Y2, reg.Y0, near)
-	a.VMOVMSKPS(near, reg.ECX)
-	a.TESTL(reg.ECX, reg.ECX)
+	if a.zmm {
+		a.KORTESTW(reg.K1, reg.K1)
+	} else {
+		a.VORPS(reg.Y2, reg.Y0, reg.Y0)
+		a.VMOVMSKPS(reg.Y0, reg.ECX)
+		a.TESTL(reg.ECX, reg.ECX)
+	}
 	a.JNE(operand.LabelRef("double"))
-	for _, r := range eight {
+	for _, r := range parts {
 		a.VCVTTPS2DQ(r[1], r[0])
 	}
 	a.Label("pack")
-	a.VPADDD(add, reg.Y0, reg.Y0)
-	a.VPADDD(add, reg.Y2, reg.Y2)
-	a.VPACKSSDW(reg.Y2, reg.Y0, reg.Y0)
-	a.VPERMQ(operand.Imm(0xd8), reg.Y0, reg.Y0)
-	if bytes == 1 {
-		a.VEXTRACTI128(operand.Imm(1), reg.Y0, reg.X1)
-		a.VPACKUSWB(reg.X1, reg.X0, reg.X0)
-		a.VMOVDQU(reg.X0, at(dst, 0))
-	} else {
-		a.VMOVDQU(reg.Y0, at(dst, 0))
+	for _, r := range parts {
+		a.VPADDD(add, r[0], r[0])
+	}
+	switch {
+	case a.zmm && bytes == 1:
+		a.VPMOVDB(reg.Z0, at(dst, 0))
+	case a.zmm:
+		a.VPMOVDW(reg.Z0, at(dst, 0))
+	default:
+		a.VPACKSSDW(reg.Y2, reg.Y0, reg.Y0)
+		a.VPERMQ(operand.Imm(0xd8), reg.Y0, reg.Y0)
+		if bytes == 1 {
+			a.VEXTRACTI128(operand.Imm(1), reg.Y0, reg.X1)
+			a.VPACKUSWB(reg.X1, reg.X0, reg.X0)
+			a.VMOVDQU(reg.X0, at(dst, 0))
+		} else {
+			a.VMOVDQU(reg.Y0, at(dst, 0))
+		}
 	}
 	a.ADDQ(operand.Imm(64), src)
 	a.ADDQ(operand.Imm(uint64(16*bytes)), dst)
@@ -86,6 +112,20 @@ func (a lanes) quantizer(bytes int) {
 	a.end()
 
 	a.Label("double")
+	half := lanes{a.asm, false}
+	half.doubles(nan)
+	if a.zmm {
+		a.VINSERTI64X4(operand.Imm(1), reg.Y2, reg.Z0, reg.Z0)
+	}
+	singles()
+	a.JMP(operand.LabelRef("pack"))
+}
+
+// doubles is the part of a quantizer that computes in float64: 16 elements become integers in Y0 and Y2.
+func (a lanes) doubles(nan reg.VecPhysical) {
+	src := reg.RSI
+	x, t := a.v(4), a.v(5)
+	inverse, lo, hi, unsure, abs, near := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12), a.v(15)
 	for i, to := range []reg.VecPhysical{inverse, lo, hi, unsure} {
 		a.VBROADCASTSD(field([]int{quaInverse, quaLo, quaHi, quaUnsure}[i]), to)
 	}
@@ -123,8 +163,6 @@ func (a lanes) quantizer(bytes int) {
 	a.Label("back")
 	a.VINSERTI128(operand.Imm(1), reg.X1, reg.Y0, reg.Y0)
 	a.VINSERTI128(operand.Imm(1), reg.X3, reg.Y2, reg.Y2)
-	singles()
-	a.JMP(operand.LabelRef("pack"))
 }
 
 // The fields of weaveArgs.
