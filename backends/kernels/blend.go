@@ -12,30 +12,40 @@ type Blend struct {
 	MulA, MulB, Plus int64
 	q                scale
 	add, lo, hi      int64
+	level            Level
 	k                *columnKernels
 }
 
 // blendArgs is what the kernels of gen/blend.go take.
 type blendArgs struct {
-	a, b, dst              unsafe.Pointer
-	count                  int
-	mulA, mulB, plus       int64
-	half, tie, add, lo, hi int64
-	shift, sign            int64
+	a, b, dst       unsafe.Pointer
+	count           int
+	high, low       int64 // the word of b above that of a
+	plus            int64
+	add, lo, hi     int64 // lo, hi: as often as elements fit 32 bits
+	mask, tie, half int64
+	shift, sign     int64
+	todo            int
 }
+
+// blendPlaces is as in gen/blend.go.
+const blendPlaces = 7
 
 // NewBlend is nil where the level has no native code or the numbers are too wide. zero is taken from the results.
 func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blend {
-	b := &Blend{MulA: mulA, MulB: mulB, Plus: plus, k: columnsOf(level)}
+	b := &Blend{MulA: mulA, MulB: mulB, Plus: plus, level: level, k: columnsOf(level)}
 	if b.k == nil || len(q.scale) != 1 || q.scale[0].mul != 1 || q.scale[0].shift > 30 {
 		return nil
 	}
 	const most = 1<<31 - 1
 	b.q, b.add, b.lo, b.hi = q.scale[0], q.add-zero, max(q.lo-zero, -most), min(q.hi-zero, most)
-	for _, v := range []int64{mulA, mulB, b.add} {
-		if v < -most || v > most {
+	for _, m := range []int64{mulA, mulB} {
+		if high, _ := split(m, blendPlaces); high < -1<<15 || high >= 1<<15 {
 			return nil
 		}
+	}
+	if abs(b.add) > most || b.lo > b.hi {
+		return nil
 	}
 	b.q.sign = min(b.q.sign, 31)
 	return b
@@ -44,22 +54,74 @@ func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blen
 // Most bounds what is added to a sum, before the shift and after it.
 func (b *Blend) Most() int64 { return 2*b.q.half + max(b.add, -b.add) }
 
-// BlendRun computes dst from a and b for as many elements as dst has; a or b may be any tensor of the size where its multiplier is 0.
-// It reports false, and does nothing, where there is no code for the types.
+// args are those for elements of the given bytes, and the kernel that takes them, of two.
+func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
+	ah, al := split(b.MulA, blendPlaces)
+	bh, bl := split(b.MulB, blendPlaces)
+	least, most := limitsOf(size)
+	a := blendArgs{high: pair(ah, bh), low: pair(al, bl), plus: b.Plus, add: b.add, shift: int64(b.q.shift)}
+	lo, hi := max(b.lo, least), min(b.hi, most)
+	if b.add != 0 {
+		a.todo = nearestPlus
+	}
+	if lo > least || hi < most {
+		a.todo |= nearestLimits
+	}
+	a.lo, a.hi = pair(lo, lo), pair(hi, hi)
+	if size == 1 {
+		a.lo, a.hi = lo*0x01010101, hi*0x01010101
+	}
+	if b.q.tie != 0 && !b.q.even() {
+		a.half, a.tie, a.sign = b.q.half, b.q.tie, int64(b.q.sign)
+		return a, kernels[1]
+	}
+	unit := int64(1) << b.q.shift
+	even := b.q.even()
+	a.plus += b.q.half
+	if even {
+		a.plus++ // half a unit: what was half way is a whole number then
+	}
+	switch {
+	case b.level == AVX512:
+		a.mask, a.tie = unit-1, -1
+		if even {
+			a.tie = -2
+		}
+	case even:
+		a.mask, a.tie = 2*unit-1, unit
+	default:
+		a.tie = -1 // never
+	}
+	return a, kernels[0]
+}
+
+// pair is two words, the low one first.
+func pair(low, high int64) int64 { return low&(1<<16-1) | high<<16 }
+
+// BlendRun computes dst, which is neither a nor b, from a and b for as many elements as dst has; a or b may be any tensor of the size where
+// its multiplier is 0. It reports false, and does nothing, where there is no code for the types.
 func BlendRun[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B) bool {
-	f := q.k.blend[unsafe.Sizeof(A(0))-1][unsafe.Sizeof(B(0))-1][unsafe.Sizeof(Y(0))-1]
-	if f == 0 {
+	size := int(unsafe.Sizeof(Y(0)))
+	kernels := q.k.blend[unsafe.Sizeof(A(0))-1][unsafe.Sizeof(B(0))-1][size-1]
+	if kernels[0] == 0 {
 		return false
 	}
 	a, b = a[:len(dst)], b[:len(dst)]
-	lanes := 2 * q.k.lanes
-	n := len(dst) / lanes
+	step := 8 * q.k.lanes / size
+	n := len(dst) / step
 	if n > 0 {
-		args := blendArgs{a: unsafe.Pointer(&a[0]), b: unsafe.Pointer(&b[0]), dst: unsafe.Pointer(&dst[0]), count: n, mulA: q.MulA, mulB: q.MulB, plus: q.Plus,
-			half: q.q.half, tie: q.q.tie, add: q.add, lo: q.lo, hi: q.hi, shift: int64(q.q.shift), sign: int64(q.q.sign)}
-		f.call(unsafe.Pointer(&args))
+		args, f := q.args(kernels, size)
+		run := func(first, n int) {
+			args.a, args.b, args.dst, args.count = unsafe.Pointer(&a[first]), unsafe.Pointer(&b[first]), unsafe.Pointer(&dst[first]), n
+			f.call(unsafe.Pointer(&args))
+		}
+		run(0, n)
+		if len(dst)%step > 0 {
+			run(len(dst)-step, 1) // some of them again
+		}
+		return true
 	}
-	for i := n * lanes; i < len(dst); i++ {
+	for i := range dst {
 		p := int32(int64(a[i])*q.MulA + int64(b[i])*q.MulB + q.Plus)
 		p += int32(q.q.half) + p>>q.q.sign&int32(q.q.tie)
 		dst[i] = Y(min(max(int64(p>>q.q.shift)+q.add, q.lo), q.hi))

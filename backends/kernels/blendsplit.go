@@ -26,10 +26,10 @@ type splitArgs struct {
 // splitPlaces is as in gen/blendsplit.go.
 const splitPlaces = 15
 
-// split takes the low places from a number: those of a multiplier have a sign.
-func split(v int64) (high, low int64) {
-	high = (v + 1<<(splitPlaces-1)) >> splitPlaces
-	return high, v - high<<splitPlaces
+// split takes low places from a number: those of a multiplier have a sign.
+func split(v int64, places uint) (high, low int64) {
+	high = (v + 1<<(places-1)) >> places
+	return high, v - high<<places
 }
 
 // NewSplitBlend is NewBlend for any elements of 16 bits.
@@ -49,8 +49,8 @@ func NewSplitBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) 
 	default:
 		return nil
 	}
-	ah, _ := split(mulA)
-	bh, _ := split(mulB)
+	ah, _ := split(mulA, splitPlaces)
+	bh, _ := split(mulB, splitPlaces)
 	for _, v := range []int64{ah, bh} {
 		if v < -word || v >= word {
 			return nil
@@ -69,9 +69,8 @@ func (q *SplitBlend) Run(dst, a, b []int16) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	n := len(dst) / q.words
 	if n > 0 {
-		ah, al := split(q.mulA)
-		bh, bl := split(q.mulB)
-		pair := func(low, high int64) int64 { return low&0xffff | high<<16 }
+		ah, al := split(q.mulA, splitPlaces)
+		bh, bl := split(q.mulB, splitPlaces)
 		args := splitArgs{a: unsafe.Pointer(&a[0]), b: unsafe.Pointer(&b[0]), dst: unsafe.Pointer(&dst[0]), count: n, high: pair(ah, bh), low: pair(al, bl),
 			plusHigh: q.plus >> splitPlaces, plusLow: q.plus & (1<<splitPlaces - 1), mask: 1<<(q.shift-splitPlaces) - 1, even: q.even,
 			add: q.add, lo: pair(q.lo, q.lo), hi: pair(q.hi, q.hi), shift: int64(q.shift - splitPlaces)}

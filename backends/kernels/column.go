@@ -46,8 +46,8 @@ type columnKernels struct {
 	maxFloats, maxPlanes               kernel
 	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel
-	blend                              [2][2][2]kernel // by bytes of the operands and of the result, less 1
-	bytes, words                       poolKernels     // of elements of 8 and 16 bits
+	blend                              [2][2][2][2]kernel // by bytes of the operands and of the result, less 1; with signs
+	bytes, words                       poolKernels        // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel
 	nearest                            [2]nearestKernels // by bytes of an element, less 1
 	splitBlend                         kernel

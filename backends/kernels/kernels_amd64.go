@@ -86,13 +86,21 @@ const (
 	kFarProducts4x4AVX512
 	kLineAVX512
 	kBlend8x8to8AVX512
+	kSignBlend8x8to8AVX512
 	kBlend8x8to16AVX512
+	kSignBlend8x8to16AVX512
 	kBlend8x16to8AVX512
+	kSignBlend8x16to8AVX512
 	kBlend8x16to16AVX512
+	kSignBlend8x16to16AVX512
 	kBlend16x8to8AVX512
+	kSignBlend16x8to8AVX512
 	kBlend16x8to16AVX512
+	kSignBlend16x8to16AVX512
 	kBlend16x16to8AVX512
+	kSignBlend16x16to8AVX512
 	kBlend16x16to16AVX512
+	kSignBlend16x16to16AVX512
 	kSplitBlendAVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
@@ -158,6 +166,7 @@ const (
 	kFarProducts4x2AVX2
 	kLineAVX2
 	kBlend16x16to16AVX2
+	kSignBlend16x16to16AVX2
 	kSplitBlendAVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
@@ -352,20 +361,36 @@ func (k kernel) call(a unsafe.Pointer) {
 		lineAVX512(a)
 	case kBlend8x8to8AVX512:
 		blend8x8to8AVX512(a)
+	case kSignBlend8x8to8AVX512:
+		signBlend8x8to8AVX512(a)
 	case kBlend8x8to16AVX512:
 		blend8x8to16AVX512(a)
+	case kSignBlend8x8to16AVX512:
+		signBlend8x8to16AVX512(a)
 	case kBlend8x16to8AVX512:
 		blend8x16to8AVX512(a)
+	case kSignBlend8x16to8AVX512:
+		signBlend8x16to8AVX512(a)
 	case kBlend8x16to16AVX512:
 		blend8x16to16AVX512(a)
+	case kSignBlend8x16to16AVX512:
+		signBlend8x16to16AVX512(a)
 	case kBlend16x8to8AVX512:
 		blend16x8to8AVX512(a)
+	case kSignBlend16x8to8AVX512:
+		signBlend16x8to8AVX512(a)
 	case kBlend16x8to16AVX512:
 		blend16x8to16AVX512(a)
+	case kSignBlend16x8to16AVX512:
+		signBlend16x8to16AVX512(a)
 	case kBlend16x16to8AVX512:
 		blend16x16to8AVX512(a)
+	case kSignBlend16x16to8AVX512:
+		signBlend16x16to8AVX512(a)
 	case kBlend16x16to16AVX512:
 		blend16x16to16AVX512(a)
+	case kSignBlend16x16to16AVX512:
+		signBlend16x16to16AVX512(a)
 	case kSplitBlendAVX512:
 		splitBlendAVX512(a)
 	case kAddColumnAVX512:
@@ -496,6 +521,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		lineAVX2(a)
 	case kBlend16x16to16AVX2:
 		blend16x16to16AVX2(a)
+	case kSignBlend16x16to16AVX2:
+		signBlend16x16to16AVX2(a)
 	case kSplitBlendAVX2:
 		splitBlendAVX2(a)
 	case kAddColumnAVX2:
@@ -802,25 +829,49 @@ func lineAVX512(a unsafe.Pointer)
 func blend8x8to8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func signBlend8x8to8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func blend8x8to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func signBlend8x8to16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func blend8x16to8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func signBlend8x16to8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func blend8x16to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func signBlend8x16to16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func blend16x8to8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func signBlend16x8to8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func blend16x8to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func signBlend16x8to16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func blend16x16to8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func signBlend16x16to8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func blend16x16to16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func signBlend16x16to16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func splitBlendAVX512(a unsafe.Pointer)
@@ -1016,6 +1067,9 @@ func lineAVX2(a unsafe.Pointer)
 
 //go:noescape
 func blend16x16to16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func signBlend16x16to16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func splitBlendAVX2(a unsafe.Pointer)

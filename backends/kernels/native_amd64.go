@@ -122,9 +122,15 @@ var columns512 = columnKernels{
 	scale: kScaleColumnAVX512, from8: kFrom8ColumnAVX512, from16: kFrom16ColumnAVX512, from32: kFrom32ColumnAVX512,
 	to8: kTo8ColumnAVX512, to16: kTo16ColumnAVX512, widen: kWidenAVX512, finish16: kFinish16AVX512, splitBlend: kSplitBlendAVX512, rescale8: kScale8AVX512, rescale16: kScale16AVX512, grid: kGridAVX512,
 	nearest: [2]nearestKernels{{kNearest8AVX512, kNearestPool8AVX512}, {kNearest16AVX512, kNearestPool16AVX512}},
-	blend: [2][2][2]kernel{
-		{{kBlend8x8to8AVX512, kBlend8x8to16AVX512}, {kBlend8x16to8AVX512, kBlend8x16to16AVX512}},
-		{{kBlend16x8to8AVX512, kBlend16x8to16AVX512}, {kBlend16x16to8AVX512, kBlend16x16to16AVX512}},
+	blend: [2][2][2][2]kernel{
+		{
+			{{kBlend8x8to8AVX512, kSignBlend8x8to8AVX512}, {kBlend8x8to16AVX512, kSignBlend8x8to16AVX512}},
+			{{kBlend8x16to8AVX512, kSignBlend8x16to8AVX512}, {kBlend8x16to16AVX512, kSignBlend8x16to16AVX512}},
+		},
+		{
+			{{kBlend16x8to8AVX512, kSignBlend16x8to8AVX512}, {kBlend16x8to16AVX512, kSignBlend16x8to16AVX512}},
+			{{kBlend16x16to8AVX512, kSignBlend16x16to8AVX512}, {kBlend16x16to16AVX512, kSignBlend16x16to16AVX512}},
+		},
 	},
 	line: kLineAVX512, relu: kReluFloatsAVX512, addFloats: kAddFloatsAVX512,
 	float8: kFloat8x1AVX512, float2: kFloat8x2AVX512, float4x2: kFloat4x2AVX512,
@@ -147,7 +153,7 @@ var columns256 = columnKernels{
 	lanes: 4,
 	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
-	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2]kernel{{}, {{}, {0, kBlend16x16to16AVX2}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2,
+	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2][2]kernel{{}, {{}, {{}, {kBlend16x16to16AVX2, kSignBlend16x16to16AVX2}}}}, line: kLineAVX2, relu: kReluFloatsAVX2, addFloats: kAddFloatsAVX2,
 	nearest:    [2]nearestKernels{{}, {kNearest16AVX2, kNearestPool16AVX2}},
 	splitBlend: kSplitBlendAVX2,
 	float8:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2,

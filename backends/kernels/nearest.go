@@ -51,18 +51,18 @@ type nearestArgs struct {
 	_                  [2]uintptr
 }
 
-// limits are the bytes of an element, and its least and greatest value.
-func limits[Y uint8 | int16]() (size int, least, most int64) {
-	var y Y
-	if size = int(unsafe.Sizeof(y)); size == 1 {
-		return size, 0, 1<<8 - 1
+// limitsOf are the least and the greatest element of so many bytes.
+func limitsOf(size int) (least, most int64) {
+	if size == 1 {
+		return 0, 1<<8 - 1
 	}
-	return size, -1 << 15, 1<<15 - 1
+	return -1 << 15, 1<<15 - 1
 }
 
 // newNearest is NewRequant32 where rounding is to nearest, and numbers are as small as it takes.
 func newNearest[Y uint8 | int16](level Level, q *Requant, c int, from, to func(c int) int64, zero int64) *nearest[Y] {
-	size, least, most := limits[Y]()
+	size := int(unsafe.Sizeof(Y(0)))
+	least, most := limitsOf(size)
 	r := &nearest[Y]{c: c, plus: q.add - zero, lo: max(q.lo-zero, least), hi: min(q.hi-zero, most)}
 	if abs(r.plus) >= 1<<28 || r.lo > r.hi {
 		return nil
@@ -124,7 +124,8 @@ func (s *scale) nearest(most, room int64) bool {
 
 // end is what kernels of such elements want.
 func (r *nearest[Y]) end() nearestEnd {
-	size, least, most := limits[Y]()
+	size := int(unsafe.Sizeof(Y(0)))
+	least, most := limitsOf(size)
 	e := nearestEnd{plus: r.plus, lo: r.lo, hi: r.hi}
 	if r.plus != 0 {
 		e.todo = nearestPlus

@@ -12,79 +12,173 @@ const (
 	blendA = iota
 	blendB
 	blendDst
-	blendCount // registers of 32-bit numbers
-	blendMulA  // from here on the low halves of numbers
-	blendMulB
+	blendCount // steps
+	blendHigh  // from here on the low halves of numbers
+	blendLow
 	blendPlus
-	blendHalf
-	blendTie
 	blendAdd
-	blendLo
+	blendLo // both words of the low half, or all bytes
 	blendHi
+	blendMask
+	blendTie
+	blendHalf
 	blendShift // whole numbers
 	blendSign
+	blendTodo // as nearestRegs.todo has: whether add and limits change anything
 )
 
-// blend is the sum of two tensors on grids of their own, in 32 bits: p = a*mulA + b*mulB + plus; then, as in scaled,
-// min(max(((p + half + (p>>sign & tie)) >> shift) + add, lo), hi). The tensors have elements of the given bytes.
-func (a lanes) blend(bytesA, bytesB, to int) {
+// blendPlaces are the places of the low part of a multiplier: a byte has as many to the left in a word with a sign.
+const blendPlaces = 7
+
+// blend is Blend.Run, on tensors with elements of the given bytes. Pairs of words, of either tensor, are multiplied by pairs of
+// multipliers in two parts:
+//
+//	p = high.pair<<7 + low.pair + plus
+//	y = min(max((p >> shift, less its lowest bit where p is half way and that bit counts) + add, lo), hi)
+//
+// where plus has what rounding adds. With sign, rounding is as in scaled instead: p + half + (p>>sign & tie). Packing saturates to 16 bits
+// and then to an element; as lo and hi are elements, limits come last.
+func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	name := fmt.Sprintf("blend%dx%dto%d%s", 8*bytesA, 8*bytesB, 8*to, a.suffix())
-	a.begin(name, name+" is Blend.Run on whole registers.")
-	x, y, dst, n := reg.RSI, reg.RBX, reg.RDI, reg.RDX
-	n32 := a.bytes() / 4
-	p, q := a.v(0), a.v(1)
-	mulA, mulB, plus, half, tie, add, lo, hi := a.v(2), a.v(3), a.v(4), a.v(5), a.v(6), a.v(7), a.v(8), a.v(9)
-	shift, sign := reg.X10, reg.X11
+	if sign {
+		name = "signB" + name[1:]
+	}
+	a.begin(name, name+" is Blend.Run in whole steps.")
+	x, y, dst, n, todo := reg.RSI, reg.RBX, reg.RDI, reg.RDX, reg.ECX
 	a.MOVQ(field(blendA), x)
 	a.MOVQ(field(blendB), y)
 	a.MOVQ(field(blendDst), dst)
 	a.MOVQ(field(blendCount), n)
-	for i, v := range []reg.VecPhysical{mulA, mulB, plus, half, tie, add, lo, hi} {
-		a.VPBROADCASTD(field(blendMulA+i), v)
-	}
-	a.VMOVQ(field(blendShift), shift)
-	a.VMOVQ(field(blendSign), sign)
-	extend := func(bytes int, from reg.Register, to reg.VecPhysical) {
-		if bytes == 1 {
-			a.VPMOVZXBD(at(from, 0), to)
-		} else {
-			a.VPMOVSXWD(at(from, 0), to)
+	a.MOVL(field(blendTodo), todo)
+	r := a.blendRegs(sign)
+	for i, v := range r.numbers() {
+		if v != nil {
+			a.VPBROADCASTD(field(blendHigh+i), v)
 		}
-		a.ADDQ(operand.Imm(uint64(n32*bytes)), from)
 	}
+	a.VMOVQ(field(blendShift), r.shift)
+	if sign {
+		a.VMOVQ(field(blendSign), r.sign)
+	}
+	halves := 3 - to // with AVX2, to is 2
+	if to == 1 {
+		a.interleaved(r.order, reg.R8)
+	}
+	extend := func(bytes, half int, from reg.Register, to reg.VecPhysical) {
+		m := at(from, half*a.bytes()/2*bytes)
+		if bytes == 1 {
+			a.VPMOVZXBW(m, to)
+		} else {
+			a.load(m, to)
+		}
+	}
+	var words []reg.VecPhysical
 	a.Label("next")
-	extend(bytesA, x, p)
-	extend(bytesB, y, q)
-	a.VPMULLD(mulA, p, p)
-	a.VPMULLD(mulB, q, q)
-	a.VPADDD(plus, p, p)
-	a.VPADDD(q, p, p)
-	a.VPSRAD(sign, p, q)
-	if a.zmm {
-		a.VPANDD(tie, q, q)
-	} else {
-		a.VPAND(tie, q, q)
+	for half := range halves {
+		pairs, sums := []reg.VecPhysical{a.v(0), a.v(1)}, []reg.VecPhysical{a.v(2 + 2*half), a.v(3 + 2*half)}
+		extend(bytesA, half, x, pairs[0])
+		extend(bytesB, half, y, sums[0])
+		a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
+		a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
+		for i, p := range pairs {
+			a.blendSum(p, sums[i], bytesA+bytesB == 2, r)
+			a.blendRound(sums[i], p, sign, r)
+		}
+		a.where(todo, nearestPlus, fmt.Sprintf("sum%d", half), func() {
+			for _, p := range sums {
+				a.VPADDD(r.add, p, p)
+			}
+		})
+		a.VPACKSSDW(sums[1], sums[0], sums[0])
+		words = append(words, sums[0])
 	}
-	a.VPADDD(half, p, p)
-	a.VPADDD(q, p, p)
-	a.VPSRAD(shift, p, p)
-	a.VPADDD(add, p, p)
-	a.VPMAXSD(lo, p, p)
-	a.VPMINSD(hi, p, p)
-	switch {
-	case !a.zmm:
-		a.VEXTRACTI128(operand.Imm(1), p, reg.X1)
-		a.VPACKSSDW(reg.X1, reg.X0, reg.X0)
-		a.VMOVDQU(reg.X0, at(dst, 0))
-	case to == 1:
-		a.VPMOVDB(p, reg.X0)
-		a.VMOVDQU(reg.X0, at(dst, 0))
-	default:
-		a.VPMOVDW(p, reg.Y0)
-		a.VMOVDQU(reg.Y0, at(dst, 0))
+	v, min, max := words[0], a.VPMINSW, a.VPMAXSW
+	if to == 1 {
+		a.VPACKUSWB(words[1], v, v)
+		a.VPERMQ(v, r.order, v)
+		min, max = a.VPMINUB, a.VPMAXUB
 	}
-	a.ADDQ(operand.Imm(uint64(n32*to)), dst)
+	a.where(todo, nearestLimits, "limited", func() {
+		max(r.lo, v, v)
+		min(r.hi, v, v)
+	})
+	a.store(v, at(dst, 0))
+	a.ADDQ(operand.I32(halves*a.bytes()/2*bytesA), x)
+	a.ADDQ(operand.I32(halves*a.bytes()/2*bytesB), y)
+	a.ADDQ(operand.I32(a.bytes()), dst)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("next"))
 	a.end()
+}
+
+// blendRegs are the constants of blend.
+type blendRegs struct {
+	high, low, plus, add, lo, hi, mask, tie reg.VecPhysical
+	half                                    reg.VecPhysical // with sign
+	shift, sign                             reg.VecPhysical
+	order                                   reg.VecPhysical // of packed bytes
+}
+
+// numbers are those that are the same in all lanes, in the order of fields.
+func (r *blendRegs) numbers() []reg.VecPhysical {
+	return []reg.VecPhysical{r.high, r.low, r.plus, r.add, r.lo, r.hi, r.mask, r.tie, r.half}
+}
+
+// blendRegs leave registers 0 to 5 for sums, of which AVX2 uses four.
+func (a lanes) blendRegs(sign bool) blendRegs {
+	r := blendRegs{high: a.v(6), low: a.v(7), plus: a.v(8), add: a.v(9), lo: a.v(10), hi: a.v(11), mask: a.v(12), tie: a.v(13), shift: reg.X14}
+	if sign {
+		r.half, r.mask, r.sign = a.v(12), nil, reg.X15
+	}
+	if a.zmm {
+		r.order = a.v(16)
+	}
+	return r
+}
+
+// blendSum makes p of a register of pairs, which it overwrites.
+func (a lanes) blendSum(pairs, p reg.VecPhysical, bytes bool, r blendRegs) {
+	places := operand.Imm(blendPlaces)
+	if a.zmm && bytes {
+		a.VMOVDQA32(r.plus, p)
+		a.VPDPWSSD(r.low, pairs, p)
+		a.VPSLLW(places, pairs, pairs)
+		a.VPDPWSSD(r.high, pairs, p)
+		return
+	}
+	a.VPMADDWD(r.high, pairs, p)
+	a.VPSLLD(places, p, p)
+	a.VPADDD(r.plus, p, p)
+	if a.zmm {
+		a.VPDPWSSD(r.low, pairs, p)
+		return
+	}
+	a.VPMADDWD(r.low, pairs, pairs)
+	a.VPADDD(pairs, p, p)
+}
+
+// blendRound is p >> shift, rounded. mask has the bits below a unit, and tie those that stay of what is half way. With AVX2, mask has the
+// unit, too, and tie what is left of an odd number that is half way, which is then one less.
+func (a lanes) blendRound(p, t reg.VecPhysical, sign bool, r blendRegs) {
+	switch {
+	case sign:
+		a.VPSRAD(r.sign, p, t)
+		if a.zmm {
+			a.VPANDD(r.tie, t, t)
+		} else {
+			a.VPAND(r.tie, t, t)
+		}
+		a.VPADDD(r.half, p, p)
+		a.VPADDD(t, p, p)
+		a.VPSRAD(r.shift, p, p)
+	case a.zmm:
+		a.VPTESTNMD(r.mask, p, reg.K1)
+		a.VPSRAD(r.shift, p, p)
+		a.VPANDD(r.tie, p, reg.K1, p)
+	default:
+		a.VPAND(r.mask, p, t)
+		a.VPCMPEQD(r.tie, t, t)
+		a.VPSRAD(r.shift, p, p)
+		a.VPADDD(t, p, p)
+	}
 }

@@ -94,7 +94,8 @@ func generate() (map[string][]byte, error) {
 		l.line()
 		for i := range 8 {
 			if a, b, to := 1+i/4, 1+i/2%2, 1+i%2; zmm || i == 7 {
-				l.blend(a, b, to)
+				l.blend(a, b, to, false)
+				l.blend(a, b, to, true)
 			}
 		}
 		l.splitBlend()

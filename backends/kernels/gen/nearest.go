@@ -202,10 +202,16 @@ func (a lanes) loadNearest(r nearestRegs, bytes, from int, tmp reg.GPPhysical) {
 		a.load(evenWords, r.words)
 	}
 	if a.zmm {
-		a.MOVQ(operand.U64(0x0705030106040200), tmp)
-		a.VMOVQ(tmp, r.order.AsX())
-		a.VPMOVZXBQ(r.order.AsX(), r.order)
+		a.interleaved(r.order, tmp)
 	}
+}
+
+// interleaved loads the order of eighths of a register that takes what one of 256 bits each was packed to apart: those with even numbers, then
+// the others.
+func (a lanes) interleaved(order reg.VecPhysical, tmp reg.GPPhysical) {
+	a.MOVQ(operand.U64(0x0705030106040200), tmp)
+	a.VMOVQ(tmp, order.AsX())
+	a.VPMOVZXBQ(order.AsX(), order)
 }
 
 // nearestInts brings four registers of accumulators, as float32 numbers, to elements of the given bytes, in their order:

@@ -1,0 +1,84 @@
+package kernels
+
+import (
+	"math/rand/v2"
+	"testing"
+	"unsafe"
+)
+
+// TestBlend compares blends with their definition: elements up to the ends of their type, ties, limits, all roundings.
+func TestBlend(t *testing.T) {
+	for _, l := range native() {
+		done := map[Round]int{}
+		for seed := range uint64(3000) {
+			testBlend[int16, int16, int16](t, l, seed, done)
+			if l == AVX512 {
+				testBlend[uint8, uint8, uint8](t, l, seed, done)
+				testBlend[uint8, int16, uint8](t, l, seed, done)
+				testBlend[int16, uint8, uint8](t, l, seed, done)
+				testBlend[int16, int16, uint8](t, l, seed, done)
+				testBlend[uint8, uint8, int16](t, l, seed, done)
+				testBlend[uint8, int16, int16](t, l, seed, done)
+				testBlend[int16, uint8, int16](t, l, seed, done)
+			}
+		}
+		for round := Floor; round <= HalfToZero; round++ {
+			if done[round] < 50 {
+				t.Errorf("%v: %d blends with rounding %d, want more", l, done[round], round)
+			}
+		}
+	}
+}
+
+func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done map[Round]int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, uint64(l)))
+	shift, bound := r.Int64N(22), int64(1)<<r.IntN(23)
+	mulA, mulB := extreme(r, -bound, bound-1), extreme(r, -bound, bound-1)
+	if r.IntN(3) == 0 { // many ties
+		mulA, mulB = 1<<shift>>1, 1<<shift>>2
+	}
+	round, zero := Round(seed%8), []int64{0, 1 << 7, 3}[r.IntN(3)]
+	plus, add := extreme(r, -1<<28, 1<<28)>>r.IntN(29), extreme(r, -1<<15, 1<<15)>>r.IntN(16)
+	least, most := limitsOf(int(unsafe.Sizeof(Y(0))))
+	lo, hi := least+zero, most+zero
+	if r.IntN(2) == 0 {
+		lo, hi = lo+r.Int64N(100), hi-r.Int64N(100)
+	}
+	q := NewRequant([]int64{1}, []int64{shift}, round, add, lo, hi)
+	b := NewBlend(l, mulA, mulB, plus, q, zero)
+	if b == nil {
+		return
+	}
+	// Elements whose sums fit.
+	n, room := 1+r.IntN(200), int64(1<<31-1)-b.Most()-abs(plus)
+	if room < 0 {
+		return
+	}
+	x, y, dst, want := make([]A, n), make([]B, n), make([]Y, n+1), make([]int64, n)
+	for i := range n {
+		x[i], y[i] = element[A](r, room/2/max(abs(mulA), 1)), element[B](r, room/2/max(abs(mulB), 1))
+		want[i] = int64(x[i])*mulA + int64(y[i])*mulB + plus
+	}
+	dst[n] = 77
+	if !BlendRun(b, dst[:n], x, y) {
+		t.Fatalf("%v: no code", l)
+	}
+	q.Row(want)
+	for i, v := range want {
+		if int64(dst[i]) != v-zero {
+			t.Fatalf("%v seed %d: %d*%d + %d*%d + %d by %d places, rounding %d, + %d in %d..%d: element %d of %d: got %d, want %d", l, seed, x[i], mulA, y[i], mulB, plus, shift, round, add-zero,
+				lo-zero, hi-zero, i, n, dst[i], v-zero)
+		}
+	}
+	if dst[n] != 77 {
+		t.Fatalf("%v seed %d: wrote beyond the end", l, seed)
+	}
+	done[round]++
+}
+
+// element is a random one of up to the given magnitude.
+func element[X uint8 | int16](r *rand.Rand, bound int64) X {
+	least, most := limitsOf(int(unsafe.Sizeof(X(0))))
+	return X(extreme(r, max(least, -bound), min(most, bound)))
+}
