@@ -19,23 +19,29 @@ type burst struct {
 func (p *proc) many() bool {
 	// The channels that an iteration reads or writes if it does any of that: the only one, or those of the first step.
 	read, write := uint32(1), uint32(1)
+	in, out := p.source, p.sink
 	if p.wide {
 		read, write = p.steps[p.at].read, p.steps[p.at].write
+		in, out = nil, nil
+		if read != 0 {
+			in = p.in[bits.TrailingZeros32(read)]
+		}
+		if write != 0 {
+			out = p.out[bits.TrailingZeros32(write)]
+		}
 	}
 	b := &p.burst
-	b.alone, b.pulled, b.pushed, b.waited = write&(write-1) == 0, 0, 0, 0
-	if read != 0 && len(p.in) > 0 {
-		f := p.in[bits.TrailingZeros32(read)]
-		b.came, b.went = f.heads(), f.frees()
+	b.came, b.free, b.alone, b.pulled, b.pushed, b.waited = nil, nil, write&(write-1) == 0, 0, 0, 0
+	if in != nil {
+		b.came, b.went = in.heads(), in.frees()
 		b.came = b.came[:min(len(b.came), len(b.went))]
 	}
-	if write != 0 && len(p.out) > 0 {
-		f := p.out[bits.TrailingZeros32(write)]
-		b.free, b.puts = f.gaps(), f.tails()
+	if out != nil {
+		b.free, b.puts = out.gaps(), out.tails()
 		b.free = b.free[:min(len(b.free), len(b.puts))]
 	}
 	if p.wide {
-		b.came, b.free = p.several(read, write)
+		p.several(read&(read-1), write&(write-1))
 	}
 	began, at, left, i := p.x-p.off, p.at, p.left, p.i
 	for i < p.iterations {
@@ -69,74 +75,84 @@ func (p *proc) many() bool {
 	}
 	p.at, p.left, p.i = at, left, i
 	if b.pulled > 0 {
-		p.starve(p.x-p.off-began-n, read)
 		went := b.went[:b.pulled]
+		if starved := p.x - p.off - began - n; starved > 0 {
+			p.starve(starved, read)
+		}
 		if p.first == 0 {
 			p.first = went[0] + p.lat
 		}
 		if p.tracing {
 			p.read.note(went, p.base)
 		}
-		for m := read; m != 0; m &= m - 1 {
+		for m := read & (read - 1); m != 0; m &= m - 1 {
 			f := p.in[bits.TrailingZeros32(m)]
-			if m != read {
-				copy(f.frees(), went)
-			}
+			copy(f.frees(), went)
 			f.pulled(len(went))
 		}
+		in.pulled(len(went))
 	}
 	if b.pushed > 0 {
 		puts := b.puts[:b.pushed]
 		if p.tracing {
 			p.wrote.note(puts, p.base)
 		}
-		for m := write; m != 0; m &= m - 1 {
+		for m := write & (write - 1); m != 0; m &= m - 1 {
 			f := p.out[bits.TrailingZeros32(m)]
-			if m != write {
-				copy(f.tails(), puts)
-			}
+			copy(f.tails(), puts)
 			f.pushed(len(puts))
 		}
-		if b.waited > 0 {
-			p.blocked += b.waited
-			p.out[bits.TrailingZeros32(write)].full += b.waited
-		}
+		out.pushed(len(puts))
+		p.blocked += b.waited
+		out.full += b.waited
 	}
 	return true
 }
 
-// several is, for iterations that all read some channels and write others, as many as find words and places, when the last of their words
-// came and the last of their places became free.
-func (p *proc) several(read, write uint32) (came, free []int) {
+// several prepares a burst for iterations that all read or write other channels as well: it ends with the words or places of any, and the
+// last of the words and places of an iteration count.
+func (p *proc) several(reads, writes uint32) {
 	n := leastRing
-	for m := read; m != 0; m &= m - 1 {
+	if p.came != nil {
+		n = min(n, len(p.came))
+	}
+	if p.free != nil {
+		n = min(n, len(p.free))
+	}
+	for m := reads; m != 0; m &= m - 1 {
 		f := p.in[bits.TrailingZeros32(m)]
 		n = min(n, len(f.heads()), len(f.frees()))
 	}
-	for m := write; m != 0; m &= m - 1 {
+	for m := writes; m != 0; m &= m - 1 {
 		f := p.out[bits.TrailingZeros32(m)]
 		n = min(n, len(f.gaps()), len(f.tails()))
 	}
-	p.latestCame, p.latestFree = p.latestCame[:0], p.latestFree[:0]
-	for m := read; m != 0; m &= m - 1 {
-		p.latestCame = later(p.latestCame, p.in[bits.TrailingZeros32(m)].heads()[:n])
+	if p.came != nil {
+		p.came = p.came[:n]
 	}
-	for m := write; m != 0; m &= m - 1 {
-		p.latestFree = later(p.latestFree, p.out[bits.TrailingZeros32(m)].gaps()[:n])
+	if p.free != nil {
+		p.free = p.free[:n]
 	}
-	return p.latestCame, p.latestFree
+	if reads != 0 {
+		p.came = append(p.latestCame[:0], p.came...)
+		for m := reads; m != 0; m &= m - 1 {
+			later(p.came, p.in[bits.TrailingZeros32(m)].heads())
+		}
+	}
+	if writes != 0 {
+		p.free = append(p.latestFree[:0], p.free...)
+		for m := writes; m != 0; m &= m - 1 {
+			later(p.free, p.out[bits.TrailingZeros32(m)].gaps())
+		}
+	}
 }
 
-// later takes the later of times, or others if there are none.
-func later(times, others []int) []int {
-	if len(times) == 0 {
-		return append(times, others...)
-	}
+// later takes the later of times and others.
+func later(times, others []int) {
 	others = others[:len(times)]
 	for i, t := range times {
 		times[i] = max(t, others[i])
 	}
-	return times
 }
 
 // reads begins up to n iterations that only read, and returns how many.

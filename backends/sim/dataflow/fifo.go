@@ -98,14 +98,21 @@ func (f *fifo) pulled(n int) {
 	if f.marks != nil {
 		f.marks.pull(f.frees()[:n])
 	}
-	for k := f.pulls + f.depth; k < min(f.pulls+n+f.depth, f.pushes); k++ { // came before the place was known to be free
-		if i := k & (len(f.came) - 1); f.came[i] <= f.free[i] {
-			f.wrong, f.turns.wrong = true, true
-		}
+	if f.room > f.depth {
+		f.check(n)
 	}
 	f.pulls += n
 	if f.blocked {
 		f.blocked = f.turns.wake(f.writer, f.places() >= f.enough)
+	}
+}
+
+// check holds the times of words that a bold FIFO let in to those of n places that become free.
+func (f *fifo) check(n int) {
+	for k := f.pulls + f.depth; k < min(f.pulls+n+f.depth, f.pushes); k++ {
+		if i := k & (len(f.came) - 1); f.came[i] <= f.free[i] {
+			f.wrong, f.turns.wrong = true, true
+		}
 	}
 }
 

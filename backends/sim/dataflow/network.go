@@ -82,6 +82,12 @@ func newNetwork(p *program) *network {
 			r.out = append(r.out, n.fifos[c.ID])
 		}
 		r.wide = len(r.in) > 1 || len(r.out) > 1
+		if !r.wide && len(r.in) > 0 {
+			r.source = r.in[0]
+		}
+		if !r.wide && len(r.out) > 0 {
+			r.sink = r.out[0]
+		}
 		n.procs = append(n.procs, r)
 	}
 	return n

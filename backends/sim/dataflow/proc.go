@@ -10,11 +10,12 @@ import (
 // proc is a stage at work. Its own clock stands still while it is blocked: an iteration that begins at tick b of it ends at tick b + lat,
 // whatever happens.
 type proc struct {
-	s          *stream.Stage
-	steps      []step
-	iterations int
-	in, out    []*fifo
-	wide       bool // several channels are read, or written
+	s            *stream.Stage
+	steps        []step
+	iterations   int
+	in, out      []*fifo
+	wide         bool  // several channels are read, or written
+	source, sink *fifo // that are read and written if it is not wide; nil for none
 	state
 }
 
@@ -34,7 +35,7 @@ type state struct {
 	tracing                bool
 	read, wrote            hash
 	traces                 []trace
-	latestCame, latestFree []int // room for several
+	latestCame, latestFree [leastRing]int // room for several
 }
 
 // exit is the end of an iteration that writes.
@@ -56,7 +57,7 @@ func (p *proc) reset(traces bool) {
 	clear(p.stalls)
 	was := p.state
 	p.state = state{left: p.steps[0].n, burst: burst{pipe: pipe{x: 1, stalls: was.stalls}, lat: was.lat}, base: 1, exits: ring[exit]{v: was.exits.v},
-		ends: was.ends[:0], tracing: traces, latestCame: was.latestCame, latestFree: was.latestFree}
+		ends: was.ends[:0], tracing: traces}
 }
 
 // ring is a queue. Its size is a power of two: pipelines have few steps, and so have few ends ahead.
@@ -194,6 +195,13 @@ func (p *proc) blocks(s *step) bool {
 	if p.exits.n > 0 {
 		return true
 	}
+	if !p.wide {
+		if s.write == 0 || p.sink.places() > 0 {
+			return false
+		}
+		p.sink.blocked = true
+		return true
+	}
 	for m := s.write; m != 0; m &= m - 1 {
 		if f := p.out[bits.TrailingZeros32(m)]; f.places() == 0 {
 			f.blocked = true
@@ -205,6 +213,13 @@ func (p *proc) blocks(s *step) bool {
 
 // starves reports whether a word is missing for a step.
 func (p *proc) starves(s *step) bool {
+	if !p.wide {
+		if s.read == 0 || p.source.words() > 0 {
+			return false
+		}
+		p.source.starved = true
+		return true
+	}
 	for m := s.read; m != 0; m &= m - 1 {
 		if f := p.in[bits.TrailingZeros32(m)]; f.words() == 0 {
 			f.starved = true
