@@ -31,7 +31,7 @@ type convPart struct {
 	bias    []int32
 }
 
-// dotArgs is what the kernels of gen/dot.go take. They write to tiles and to the last two, their scratch.
+// dotArgs is what the kernels of gen/dot.go take. They write to tiles and to two words of scratch. The last fields are of those that requantize.
 type dotArgs struct {
 	x, w, acc, bias unsafe.Pointer
 	off, offLast    unsafe.Pointer
@@ -40,6 +40,8 @@ type dotArgs struct {
 	tiles           int
 	stride          int     // bytes between pixels of acc
 	_, _            uintptr // nextAcc, nextPix
+	places, mul     unsafe.Pointer
+	nearestEnd
 }
 
 // NewConv packs weights [oc][len(off)*run], in the order of the window: off are the offsets of its runs of the given length, pixels
@@ -118,11 +120,16 @@ func (c *Conv[X]) Run(acc []int32, x []X, first, n int) {
 	tiles := (n + c.tile - 1) / c.tile
 	_ = acc[tiles*c.tile*c.oc-1]
 	_ = c.pixels[first+tiles*c.tile-1]
-	a := dotArgs{span: int(c.span), stride: c.oc * 4, x: unsafe.Pointer(unsafe.SliceData(x)), off: unsafe.Pointer(&c.off[0]), offLast: unsafe.Pointer(&c.off[len(c.off)-1])}
+	a := c.args(x)
+	a.stride = c.oc * 4
 	for i := range c.parts {
 		p := &c.parts[i]
 		a.w, a.acc, a.bias = unsafe.Pointer(&p.w[0]), unsafe.Pointer(&acc[p.channel]), unsafe.Pointer(&p.bias[0])
 		a.pixels, a.tiles = unsafe.Pointer(&c.pixels[first]), tiles
 		p.kernel.call(unsafe.Pointer(&a))
 	}
+}
+
+func (c *Conv[X]) args(x []X) dotArgs {
+	return dotArgs{span: int(c.span), x: unsafe.Pointer(unsafe.SliceData(x)), off: unsafe.Pointer(&c.off[0]), offLast: unsafe.Pointer(&c.off[len(c.off)-1])}
 }

@@ -7,7 +7,9 @@ import "unsafe"
 // The functions of kernels_amd64.s.
 const (
 	kDot8x2U8AVX512 kernel = 1 + iota
+	kDotRequant8x2U8AVX512
 	kDot8x1U8AVX512
+	kDotRequant8x1U8AVX512
 	kDot1x8U8AVX512
 	kDot1x4U8AVX512
 	kDot1x2U8AVX512
@@ -19,7 +21,9 @@ const (
 	kDot1x2I16AVX512
 	kDot1x1I16AVX512
 	kDot4x2I16AVX2
+	kDotRequant4x2I16AVX2
 	kDot4x1I16AVX2
+	kDotRequant4x1I16AVX2
 	kDot1x8I16AVX2
 	kDot1x4I16AVX2
 	kDot1x2I16AVX2
@@ -203,8 +207,12 @@ func (k kernel) call(a unsafe.Pointer) {
 	switch k {
 	case kDot8x2U8AVX512:
 		dot8x2U8AVX512(a)
+	case kDotRequant8x2U8AVX512:
+		dotRequant8x2U8AVX512(a)
 	case kDot8x1U8AVX512:
 		dot8x1U8AVX512(a)
+	case kDotRequant8x1U8AVX512:
+		dotRequant8x1U8AVX512(a)
 	case kDot1x8U8AVX512:
 		dot1x8U8AVX512(a)
 	case kDot1x4U8AVX512:
@@ -227,8 +235,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		dot1x1I16AVX512(a)
 	case kDot4x2I16AVX2:
 		dot4x2I16AVX2(a)
+	case kDotRequant4x2I16AVX2:
+		dotRequant4x2I16AVX2(a)
 	case kDot4x1I16AVX2:
 		dot4x1I16AVX2(a)
+	case kDotRequant4x1I16AVX2:
+		dotRequant4x1I16AVX2(a)
 	case kDot1x8I16AVX2:
 		dot1x8I16AVX2(a)
 	case kDot1x4I16AVX2:
@@ -592,7 +604,13 @@ func (k kernel) call(a unsafe.Pointer) {
 func dot8x2U8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func dotRequant8x2U8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func dot8x1U8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func dotRequant8x1U8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func dot1x8U8AVX512(a unsafe.Pointer)
@@ -628,7 +646,13 @@ func dot1x1I16AVX512(a unsafe.Pointer)
 func dot4x2I16AVX2(a unsafe.Pointer)
 
 //go:noescape
+func dotRequant4x2I16AVX2(a unsafe.Pointer)
+
+//go:noescape
 func dot4x1I16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func dotRequant4x1I16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func dot1x8I16AVX2(a unsafe.Pointer)

@@ -31,6 +31,17 @@ func dotKernel(l Level, bytes int, many bool, blocks int) kernel {
 	return t[i]
 }
 
+// dotRequantKernel is the function for a tile of many pixels by 1 or 2 blocks that ends in elements of the same type, or 0.
+func dotRequantKernel(l Level, bytes, blocks int) kernel {
+	switch {
+	case l == AVX512 && bytes == 1:
+		return [...]kernel{kDotRequant8x1U8AVX512, kDotRequant8x2U8AVX512}[blocks-1]
+	case l == AVX2 && bytes == 2:
+		return [...]kernel{kDotRequant4x1I16AVX2, kDotRequant4x2I16AVX2}[blocks-1]
+	}
+	return 0
+}
+
 var dots512 = [2][6]kernel{
 	{kDot1x1U8AVX512, kDot1x2U8AVX512, kDot1x4U8AVX512, kDot1x8U8AVX512, kDot8x1U8AVX512, kDot8x2U8AVX512},
 	{kDot1x1I16AVX512, kDot1x2I16AVX512, kDot1x4I16AVX512, kDot1x8I16AVX512, kDot8x1I16AVX512, kDot8x2I16AVX512},

@@ -10,6 +10,8 @@ func (kernel) call(unsafe.Pointer) { panic("kernels: no native code for this CPU
 
 func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code for this CPU") }
 
+func dotRequantKernel(Level, int, int) kernel { return 0 }
+
 func wideDotKernel(Level, bool, int) kernel { panic("kernels: no native code for this CPU") }
 
 func requantKernels(Level, int, bool) (one, pool kernel) {

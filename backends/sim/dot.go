@@ -200,6 +200,11 @@ type native[X uint8 | int16] interface {
 	Tile() int
 }
 
+// wholeDot is a convolution with its requantization: it writes all pixels of the output.
+type wholeDot[X, Y uint8 | int16] interface {
+	Run(dst []Y, x []X, scratch []int32)
+}
+
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
 type asmDot[X uint8 | int16] struct {
 	d       *hw.Dot // folded
@@ -212,8 +217,8 @@ type asmDot[X uint8 | int16] struct {
 	mg      int                         // output channels of a group
 	to8     []*kernels.Requant32[uint8] // by group, or none
 	to16    []*kernels.Requant32[int16]
-	tiles8  *kernels.RequantWinograd[X, uint8] // does it all, or nil
-	tiles16 *kernels.RequantWinograd[X, int16]
+	whole8  wholeDot[X, uint8] // does it all, or nil
+	whole16 wholeDot[X, int16]
 	chunk   int // pixels
 	scratch int // accumulators behind them
 
@@ -269,13 +274,8 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	if len(r.to16) < len(r.groups) {
 		r.to16 = nil
 	}
-	if row := r.out.row(&d.Geometry); tiles != nil && row > 0 {
-		switch {
-		case r.to8 != nil:
-			r.tiles8 = kernels.NewRequantWinograd(tiles, r.to8[0], row)
-		case r.to16 != nil:
-			r.tiles16 = kernels.NewRequantWinograd(tiles, r.to16[0], row)
-		}
+	if row := r.out.row(&k.Dot.Geometry); row > 0 && len(r.groups) == 1 {
+		r.whole8, r.whole16 = wholeOf(r, r.to8, row), wholeOf(r, r.to16, row)
 	}
 	tile := r.groups[0].Tile()
 	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
@@ -285,6 +285,26 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	m.acc = max(m.acc, r.chunk*r.groups[0].Width()+r.scratch)
 	m.row = max(m.row, r.chunk*d.OC)
 	return r
+}
+
+// wholeOf is r with its requantization, or nil where kernels have none; row is the elements from a row of the output to the next one.
+func wholeOf[X, Y uint8 | int16](r *asmDot[X], to []*kernels.Requant32[Y], row int) wholeDot[X, Y] {
+	if to == nil {
+		return nil
+	}
+	switch c := r.groups[0].(type) {
+	case *kernels.Winograd[X]:
+		if w := kernels.NewRequantWinograd(c, to[0], row); w != nil {
+			return w
+		}
+	case *kernels.Conv[X]:
+		if q, same := any(to[0]).(*kernels.Requant32[X]); same {
+			if w := kernels.NewRequantConv(c, q, r.d.OW, row); w != nil {
+				return any(w).(wholeDot[X, Y])
+			}
+		}
+	}
+	return nil
 }
 
 // deepPart is a depthwise convolution as one part.
@@ -306,11 +326,11 @@ func (r *asmDot[X]) run(s *State) {
 	x := cellsOf[X](r.im.cells(s))
 	out := &s.bufs[r.id]
 	switch at := r.out.at(0, 0); {
-	case r.tiles8 != nil:
-		r.tiles8.Run(out.u8[at:], x, s.acc)
+	case r.whole8 != nil:
+		r.whole8.Run(out.u8[at:], x, s.acc)
 		return
-	case r.tiles16 != nil:
-		r.tiles16.Run(out.i16[at:], x, s.acc)
+	case r.whole16 != nil:
+		r.whole16.Run(out.i16[at:], x, s.acc)
 		return
 	}
 	mg, width := r.mg, r.groups[0].Width()

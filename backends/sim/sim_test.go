@@ -23,16 +23,20 @@ func randomDot(r *rand.Rand) *hw.Program {
 	}
 	g := hw.Geometry{H: 3 + r.IntN(6), W: 3 + r.IntN(6), C: groups * cg, OC: groups * mg, KH: 1 + r.IntN(3), KW: 1 + r.IntN(3), SH: 1 + r.IntN(2), SW: 1 + r.IntN(2),
 		DH: 1 + r.IntN(2), DW: 1 + r.IntN(2), PH: r.IntN(3), PW: r.IntN(3)}
+	bits, wide := 2+r.IntN(18), int32(1)<<(1+r.IntN(15)) // to what 16 bits cannot hold
+	if groups == 1 && r.IntN(2) == 0 {                   // tiles fill rows, and channels registers
+		bits, wide = 2+r.IntN(7), 1<<(1+r.IntN(6))
+		mg = 16 * (1 + r.IntN(4))
+		g.OC, g.SW, g.PW, g.W = mg, 1, 0, 8+(g.KW-1)*g.DW
+	}
 	out := func(n, p, k, d, s int) int { return max(1, (n+2*p-(k-1)*d-1)/s+1) }
 	g.OH, g.OW = out(g.H, g.PH, g.KH, g.DH, g.SH), out(g.W, g.PW, g.KW, g.DW, g.SW)
-	bits := 2 + r.IntN(18) // to what 16 bits cannot hold
 	in := hw.Interval{Lo: -1 << (bits - 1), Hi: 1<<(bits-1) - 1}
 	if r.IntN(2) == 0 {
 		in = hw.Interval{Hi: 1<<bits - 1}
 	}
 	g.PadValue = in.Lo + int64(r.IntN(1<<bits))
 	d := &hw.Dot{Geometry: g, Groups: groups}
-	wide := int32(1) << (1 + r.IntN(15))
 	for range g.OC * g.KH * g.KW * cg {
 		d.Weights = append(d.Weights, r.Int32N(2*wide+1)-wide)
 	}
@@ -140,6 +144,9 @@ func TestDot(t *testing.T) {
 			if folded(m.steps[0]) {
 				used["folded"]++
 			}
+			if whole(m.steps[0]) {
+				used["whole"]++
+			}
 			s := m.NewState()
 			for range 2 { // the second run must not see the first
 				x := elements(r, p.Inputs[0])
@@ -154,8 +161,8 @@ func TestDot(t *testing.T) {
 		}
 		want := map[kernels.Level][]string{
 			kernels.Generic: {"go 8", "go 16", "go 64"},
-			kernels.AVX2:    {"go 64", "native 16", "native 16 to 16", "wide", "folded"},
-			kernels.AVX512:  {"go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16", "wide", "folded"},
+			kernels.AVX2:    {"go 64", "native 16", "native 16 to 16", "wide", "folded", "whole"},
+			kernels.AVX512:  {"go 64", "native 8", "native 8 to 8", "native 8 to 16", "native 16", "native 16 to 8", "native 16 to 16", "wide", "folded", "whole"},
 		}[level]
 		for _, w := range want {
 			if used[w] < 3 {
@@ -216,6 +223,19 @@ func folded(r runner) bool {
 		return r.fold > 1
 	case *asmDot[int16]:
 		return r.fold > 1
+	}
+	return false
+}
+
+// whole says whether sums are requantized where they arise.
+func whole(r runner) bool {
+	switch r := r.(type) {
+	case *asmDot[uint8]:
+		_, ok := r.whole8.(*kernels.RequantConv[uint8])
+		return ok
+	case *asmDot[int16]:
+		_, ok := r.whole16.(*kernels.RequantConv[int16])
+		return ok
 	}
 	return false
 }

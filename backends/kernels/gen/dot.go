@@ -37,12 +37,80 @@ const (
 	dotStride
 	dotNextAcc // scratch of the kernel: what points beyond an object must not lie in a pointer of Go
 	dotNextPix
+	dotPlaces // of dotRequant: offsets of the tiles' results in acc, 32 bits each
+	dotMul
+	dotTodo // the constants of nearestRegs
+	dotPlus
+	dotLo
+	dotHi
 )
 
 // dot is one tile: for every tile of pixels, for every run of the window, for every step of 4 bytes, all accumulators of all pixels.
 func (a asm) dot(s dotSet, pixels, blocks int) {
 	name := fmt.Sprintf("dot%dx%d%s", pixels, blocks, s.suffix)
 	a.begin(name, fmt.Sprintf("%s adds up %d pixels by %d blocks of output channels.", name, pixels, blocks))
+	a.MOVQ(field(dotAcc), reg.RBX)
+	a.MOVQ(reg.RBX, field(dotNextAcc))
+	a.dotTiles(s, pixels, blocks, func(acc func(p, b int) reg.VecPhysical) {
+		to := reg.RBX
+		a.MOVQ(field(dotNextAcc), to)
+		for p := range pixels {
+			for b := range blocks {
+				a.move(s.zmm, acc(p, b), at(to, lanes{a, s.zmm}.bytes()*b))
+			}
+			a.ADDQ(field(dotStride), to)
+		}
+		a.MOVQ(to, field(dotNextAcc))
+	})
+}
+
+// dotRequant is dot with nearestInts behind it: acc has elements, as many bytes as those of the window.
+func (a asm) dotRequant(s dotSet, pixels, blocks int) {
+	name := fmt.Sprintf("dotRequant%dx%d%s", pixels, blocks, s.suffix)
+	a.begin(name, fmt.Sprintf("%s makes elements of %d pixels by %d blocks of output channels.", name, pixels, blocks))
+	l, bytes, registers := lanes{a, s.zmm}, 1, 1 // of four
+	if !s.zmm {
+		bytes, registers = 2, 2
+	}
+	r := l.nearestRegs((pixels+1)*blocks + 2)
+	l.loadNearest(r, bytes, dotPlus, reg.RBX)
+	a.MOVQ(field(dotPlaces), reg.RBX)
+	a.MOVQ(reg.RBX, field(dotNextAcc))
+	a.dotTiles(s, pixels, blocks, func(acc func(p, b int) reg.VecPhysical) {
+		to, mul, stride, stride3 := reg.RCX, reg.RBX, reg.R8, reg.R9
+		a.MOVQ(field(dotNextAcc), to)
+		a.MOVLQSX(at(to, 0), to)
+		a.ADDQ(field(dotAcc), to)
+		a.ADDQ(operand.Imm(4), field(dotNextAcc))
+		a.MOVQ(field(dotMul), mul)
+		a.MOVQ(field(dotStride), stride)
+		a.LEAQ(operand.Mem{Base: stride, Index: stride, Scale: 2}, stride3)
+		if s.zmm {
+			r.todo = reg.EDX
+			a.MOVL(field(dotTodo), r.todo)
+		}
+		place := []operand.Mem{at(to, 0), {Base: to, Index: stride, Scale: 1}, {Base: to, Index: stride, Scale: 2}, {Base: to, Index: stride3, Scale: 1}}
+		each := 4 / blocks // pixels of four registers
+		for p := 0; p < pixels; p += each {
+			var v []reg.VecPhysical
+			var factors []operand.Op
+			for i := range 4 {
+				x := acc(p+i/blocks, i%blocks)
+				a.VCVTDQ2PS(x, x)
+				v, factors = append(v, x), append(factors, at(mul, l.bytes()*(i%blocks)))
+			}
+			packed := l.nearestInts(bytes, v, factors, r, fmt.Sprintf("pixels%d", p))
+			for i := range each {
+				of := each / registers // pixels of a register
+				l.storePart(packed[i/of], i%of, of, place[i])
+			}
+			a.LEAQ(operand.Mem{Base: to, Index: stride, Scale: uint8(each)}, to)
+		}
+	})
+}
+
+// dotTiles adds up tiles of pixels; store is for the sums of each.
+func (a asm) dotTiles(s dotSet, pixels, blocks int, store func(acc func(p, b int) reg.VecPhysical)) {
 	size := 64
 	if !s.zmm {
 		size = 32
@@ -57,8 +125,6 @@ func (a asm) dot(s dotSet, pixels, blocks int) {
 	}
 	x, tmp := vec(s.zmm, free+blocks), vec(s.zmm, free+blocks+1)
 
-	a.MOVQ(field(dotAcc), off)
-	a.MOVQ(off, field(dotNextAcc))
 	a.MOVQ(field(dotPix), off)
 	a.MOVQ(off, field(dotNextPix))
 	a.Label("tile")
@@ -110,14 +176,7 @@ func (a asm) dot(s dotSet, pixels, blocks int) {
 	a.CMPQ(off, field(dotOffLast))
 	a.JLS(operand.LabelRef("run"))
 
-	a.MOVQ(field(dotNextAcc), off)
-	for p := range pixels {
-		for b := range blocks {
-			a.move(s.zmm, acc(p, b), at(off, size*b))
-		}
-		a.ADDQ(field(dotStride), off)
-	}
-	a.MOVQ(off, field(dotNextAcc))
+	store(acc)
 	a.DECQ(field(dotTiles))
 	a.JNE(operand.LabelRef("tile"))
 	a.end()

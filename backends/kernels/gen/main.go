@@ -45,6 +45,9 @@ func generate() (map[string][]byte, error) {
 	for _, s := range dots {
 		for _, t := range s.tiles {
 			a.dot(s, t[0], t[1])
+			if t[0] > 1 && s.suffix != "I16AVX512" {
+				a.dotRequant(s, t[0], t[1])
+			}
 		}
 	}
 	for i := range 4 {

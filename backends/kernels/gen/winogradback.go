@@ -284,6 +284,8 @@ func (a lanes) requantTiles(f winogradForm, bytes int) {
 func (a lanes) storePart(v reg.VecPhysical, i, parts int, to operand.Mem) {
 	n := operand.Imm(uint64(i))
 	switch {
+	case parts == 1:
+		a.store(v, to)
 	case !a.zmm:
 		if i > 0 {
 			a.VEXTRACTI128(n, v, to)

@@ -1,0 +1,84 @@
+package kernels
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// TestRequantConv compares convolutions that end in elements with the portable sums and requantization.
+func TestRequantConv(t *testing.T) {
+	for _, l := range native() {
+		for seed := range uint64(200) {
+			r := rand.New(rand.NewPCG(seed, uint64(l)+41))
+			if l == AVX512 {
+				testRequantConv[uint8](t, l, r, seed, 0, 255)
+			} else {
+				testRequantConv[int16](t, l, r, seed, -1<<11, 1<<11-1)
+			}
+		}
+	}
+}
+
+func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi int64) {
+	t.Helper()
+	lanes, tile := 16, 8
+	if l == AVX2 {
+		lanes, tile = 8, 4
+	}
+	oc, ow, oh := lanes*(1+r.IntN(9)), tile*(1+r.IntN(4)), 1+r.IntN(4)
+	run, step := 1+r.IntN(30), 1+r.IntN(5)
+	win := Window{Run: run, Step: step, Off: []int{0, run + r.IntN(9)}}
+	k := len(win.Off) * run
+	x := make([]X, oh*ow*step+win.Off[1]+run+Slack)
+	for i := range x {
+		x[i] = X(extreme(r, lo, hi))
+	}
+	w, bias := make([]int32, oc*k), make([]int64, oc)
+	from, to, mul := make([]int64, oc), make([]int64, oc), make([]int64, oc)
+	for o := range oc {
+		bias[o], mul[o] = extreme(r, -1<<20, 1<<20), extreme(r, -1<<10, 1<<10)
+		from[o], to[o] = bias[o], bias[o]
+		for i := range k {
+			v := extreme(r, -128, 127)
+			w[o*k+i] = int32(v)
+			from[o] += min(v*lo, v*hi)
+			to[o] += max(v*lo, v*hi)
+		}
+	}
+	a, b := lo, hi
+	if r.IntN(2) == 0 {
+		a, b = lo+r.Int64N(9), hi-r.Int64N(9)
+	}
+	q := NewRequant(mul, []int64{18 + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
+	f := NewRequant32[X](l, q, oc, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, 0)
+	var at []int
+	for p := range oh * ow {
+		at = append(at, p*step)
+	}
+	c, err := NewConv[X](l, at, win.Off, run, w, bias)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := (ow + r.IntN(3)) * oc
+	rc := NewRequantConv(c, f, ow, row)
+	if rc == nil {
+		t.Fatalf("%v seed %d: refused", l, seed)
+	}
+	const guard = 77
+	dst, want := make([]X, oh*row), make([]int64, oh*ow*oc)
+	for i := range dst {
+		dst[i] = guard
+	}
+	rc.Run(dst, x, nil)
+	DotRow(NewDot[X](win, w, bias, 64), want, oc, x, oh*ow)
+	q.Row(want)
+	for i, got := range dst {
+		v := int64(guard)
+		if i%row < ow*oc {
+			v = want[i/row*ow*oc+i%row]
+		}
+		if int64(got) != v {
+			t.Fatalf("%v seed %d: %d channels, %d by %d pixels: row %d, element %d: got %d, want %d", l, seed, oc, oh, ow, i/row, i%row, got, v)
+		}
+	}
+}
