@@ -16,16 +16,19 @@ type Blend struct {
 	k                *columnKernels
 }
 
-// blendArgs is what the kernels of gen/blend.go take.
+// blendArgs is what the kernels of gen/blend.go take. They write to rows and to the last three, their scratch.
 type blendArgs struct {
 	a, b, dst       unsafe.Pointer
-	count           int
+	count, rows     int
+	rowA, rowB      int // bytes
+	rowDst          int
 	high, low       int64 // the word of b above that of a
 	plus            int64
 	add, lo, hi     int64 // lo, hi: as often as elements fit 32 bits
 	mask, tie, half int64
 	shift, sign     int64
 	todo            int
+	_               [3]uintptr // a, b and dst as they move on
 }
 
 // blendPlaces is as in gen/blend.go.
@@ -98,33 +101,45 @@ func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
 // pair is two words, the low one first.
 func pair(low, high int64) int64 { return low&(1<<16-1) | high<<16 }
 
-// BlendRun computes dst, which is neither a nor b, from a and b for as many elements as dst has; a or b may be any tensor of the size where
-// its multiplier is 0. It reports false, and does nothing, where there is no code for the types.
-func BlendRun[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B) bool {
-	size := int(unsafe.Sizeof(Y(0)))
-	kernels := q.k.blend[unsafe.Sizeof(A(0))-1][unsafe.Sizeof(B(0))-1][size-1]
+// Runs are rows of a number of elements, which lie so many elements apart in the operands and in the result.
+type Runs struct{ N, Rows, A, B, Dst int }
+
+// BlendRun computes rows of dst, which is neither a nor b, from a and b; a or b may be any tensor of the size where its multiplier is 0. It
+// reports false, and does nothing, where there is no code for the types.
+func BlendRun[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B, r Runs) bool {
+	sizeA, sizeB, size := int(unsafe.Sizeof(A(0))), int(unsafe.Sizeof(B(0))), int(unsafe.Sizeof(Y(0)))
+	kernels := q.k.blend[sizeA-1][sizeB-1][size-1]
 	if kernels[0] == 0 {
 		return false
 	}
-	a, b = a[:len(dst)], b[:len(dst)]
+	if r.N == 0 || r.Rows == 0 {
+		return true
+	}
+	_, _, _ = a[(r.Rows-1)*r.A+r.N-1], b[(r.Rows-1)*r.B+r.N-1], dst[(r.Rows-1)*r.Dst+r.N-1]
 	step := 8 * q.k.lanes / size
-	n := len(dst) / step
-	if n > 0 {
-		args, f := q.args(kernels, size)
-		run := func(first, n int) {
-			args.a, args.b, args.dst, args.count = unsafe.Pointer(&a[first]), unsafe.Pointer(&b[first]), unsafe.Pointer(&dst[first]), n
-			f.call(unsafe.Pointer(&args))
-		}
-		run(0, n)
-		if len(dst)%step > 0 {
-			run(len(dst)-step, 1) // some of them again
+	if r.N < step {
+		for row := range r.Rows {
+			blendPortable(q, dst[row*r.Dst:][:r.N], a[row*r.A:], b[row*r.B:])
 		}
 		return true
 	}
+	args, f := q.args(kernels, size)
+	args.rowA, args.rowB, args.rowDst = sizeA*r.A, sizeB*r.B, size*r.Dst
+	run := func(first, n int) {
+		args.a, args.b, args.dst, args.count, args.rows = unsafe.Pointer(&a[first]), unsafe.Pointer(&b[first]), unsafe.Pointer(&dst[first]), n, r.Rows
+		f.call(unsafe.Pointer(&args))
+	}
+	run(0, r.N/step)
+	if r.N%step > 0 {
+		run(r.N-step, 1) // some of them again
+	}
+	return true
+}
+
+func blendPortable[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B) {
 	for i := range dst {
 		p := int32(int64(a[i])*q.MulA + int64(b[i])*q.MulB + q.Plus)
 		p += int32(q.q.half) + p>>q.q.sign&int32(q.q.tie)
 		dst[i] = Y(min(max(int64(p>>q.q.shift)+q.add, q.lo), q.hi))
 	}
-	return true
 }

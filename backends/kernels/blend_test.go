@@ -51,28 +51,40 @@ func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done m
 		return
 	}
 	// Elements whose sums fit.
-	n, room := 1+r.IntN(200), int64(1<<31-1)-b.Most()-abs(plus)
+	room := int64(1<<31-1) - b.Most() - abs(plus)
 	if room < 0 {
 		return
 	}
-	x, y, dst, want := make([]A, n), make([]B, n), make([]Y, n+1), make([]int64, n)
-	for i := range n {
-		x[i], y[i] = element[A](r, room/2/max(abs(mulA), 1)), element[B](r, room/2/max(abs(mulB), 1))
-		want[i] = int64(x[i])*mulA + int64(y[i])*mulB + plus
+	p := Runs{N: 1 + r.IntN(200), Rows: 1 + r.IntN(3)}
+	p.A, p.B, p.Dst = p.N+r.IntN(9), p.N+r.IntN(9), p.N+1+r.IntN(9)
+	x, y, dst := make([]A, p.Rows*p.A), make([]B, p.Rows*p.B), make([]Y, p.Rows*p.Dst)
+	for i := range x {
+		x[i] = element[A](r, room/2/max(abs(mulA), 1))
 	}
-	dst[n] = 77
-	if !BlendRun(b, dst[:n], x, y) {
+	for i := range y {
+		y[i] = element[B](r, room/2/max(abs(mulB), 1))
+	}
+	const guard = 77
+	for i := range dst {
+		dst[i] = guard
+	}
+	if !BlendRun(b, dst, x, y, p) {
 		t.Fatalf("%v: no code", l)
 	}
-	q.Row(want)
-	for i, v := range want {
-		if int64(dst[i]) != v-zero {
-			t.Fatalf("%v seed %d: %d*%d + %d*%d + %d by %d places, rounding %d, + %d in %d..%d: element %d of %d: got %d, want %d", l, seed, x[i], mulA, y[i], mulB, plus, shift, round, add-zero,
-				lo-zero, hi-zero, i, n, dst[i], v-zero)
+	for i, got := range dst {
+		row, j := i/p.Dst, i%p.Dst
+		if j >= p.N {
+			if got != guard {
+				t.Fatalf("%v seed %d: wrote beyond the end of row %d", l, seed, row)
+			}
+			continue
 		}
-	}
-	if dst[n] != 77 {
-		t.Fatalf("%v seed %d: wrote beyond the end", l, seed)
+		u, v := int64(x[row*p.A+j]), int64(y[row*p.B+j])
+		want := []int64{u*mulA + v*mulB + plus}
+		if q.Row(want); int64(got) != want[0]-zero {
+			t.Fatalf("%v seed %d: %d*%d + %d*%d + %d by %d places, rounding %d, + %d in %d..%d: row %d, element %d of %d: got %d, want %d", l, seed, u, mulA, v, mulB, plus, shift, round,
+				add-zero, lo-zero, hi-zero, row, j, p.N, got, want[0]-zero)
+		}
 	}
 	done[round]++
 }

@@ -17,6 +17,7 @@ type blended struct {
 	blend *kernels.Blend
 	split *kernels.SplitBlend // or
 	lines
+	runs kernels.Runs
 }
 
 // affine is a value of a scalar program as a sum of its inputs.
@@ -112,34 +113,41 @@ func (r *blended) shape(m *Machine) bool {
 		}
 	}
 	var ok bool
-	r.lines, ok = newLines(r.in[0], r.in[1], r.out)
-	return ok
+	if r.lines, ok = newLines(r.in[0], r.in[1], r.out); !ok {
+		return false
+	}
+	pitch := func(l *layout) int { return r.from(l, 1) - r.from(l, 0) }
+	r.runs = kernels.Runs{N: r.width * r.out.c, Rows: r.rows, A: pitch(r.in[0]), B: pitch(r.in[1]), Dst: pitch(r.out)}
+	return true
 }
 
 func (r *blended) run(s *State) {
 	x, y, out := &s.bufs[r.id[0]], &s.bufs[r.id[1]], &s.bufs[r.k.Out.ID]
-	n := r.width * r.out.c
-	for row := range r.rows {
-		i, j, o := r.from(r.in[0], row), r.from(r.in[1], row), r.from(r.out, row)
-		switch {
-		case r.split != nil:
-			r.split.Run(out.i16[o:o+n], x.i16[i:], y.i16[j:])
-		case r.in[0].kind == u8 && r.in[1].kind == u8:
-			blendTo(r, out, o, n, x.u8[i:], y.u8[j:])
-		case r.in[0].kind == u8:
-			blendTo(r, out, o, n, x.u8[i:], y.i16[j:])
-		case r.in[1].kind == u8:
-			blendTo(r, out, o, n, x.i16[i:], y.u8[j:])
-		default:
-			blendTo(r, out, o, n, x.i16[i:], y.i16[j:])
+	i, j, o := r.from(r.in[0], 0), r.from(r.in[1], 0), r.from(r.out, 0)
+	if r.split != nil {
+		p := r.runs
+		for range p.Rows {
+			r.split.Run(out.i16[o:o+p.N], x.i16[i:], y.i16[j:])
+			i, j, o = i+p.A, j+p.B, o+p.Dst
 		}
+		return
+	}
+	switch {
+	case r.in[0].kind == u8 && r.in[1].kind == u8:
+		blendTo(r, out, o, x.u8[i:], y.u8[j:])
+	case r.in[0].kind == u8:
+		blendTo(r, out, o, x.u8[i:], y.i16[j:])
+	case r.in[1].kind == u8:
+		blendTo(r, out, o, x.i16[i:], y.u8[j:])
+	default:
+		blendTo(r, out, o, x.i16[i:], y.i16[j:])
 	}
 }
 
-func blendTo[A, B uint8 | int16](r *blended, out *cells, at, n int, a []A, b []B) {
+func blendTo[A, B uint8 | int16](r *blended, out *cells, at int, a []A, b []B) {
 	if r.out.kind == u8 {
-		kernels.BlendRun(r.blend, out.u8[at:at+n], a, b)
+		kernels.BlendRun(r.blend, out.u8[at:], a, b, r.runs)
 	} else {
-		kernels.BlendRun(r.blend, out.i16[at:at+n], a, b)
+		kernels.BlendRun(r.blend, out.i16[at:], a, b, r.runs)
 	}
 }

@@ -12,8 +12,12 @@ const (
 	blendA = iota
 	blendB
 	blendDst
-	blendCount // steps
-	blendHigh  // from here on the low halves of numbers
+	blendCount // steps of a row
+	blendRows
+	blendRowA // bytes from a row to the next one
+	blendRowB
+	blendRowDst
+	blendHigh // from here on the low halves of numbers
 	blendLow
 	blendPlus
 	blendAdd
@@ -24,7 +28,10 @@ const (
 	blendHalf
 	blendShift // whole numbers
 	blendSign
-	blendTodo // as nearestRegs.todo has: whether add and limits change anything
+	blendTodo  // as nearestRegs.todo has: whether add and limits change anything
+	blendNextA // scratch of the kernel, as in dot.go
+	blendNextB
+	blendNextDst
 )
 
 // blendPlaces are the places of the low part of a multiplier: a byte has as many to the left in a word with a sign.
@@ -45,10 +52,11 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	}
 	a.begin(name, name+" is Blend.Run in whole steps.")
 	x, y, dst, n, todo := reg.RSI, reg.RBX, reg.RDI, reg.RDX, reg.ECX
-	a.MOVQ(field(blendA), x)
-	a.MOVQ(field(blendB), y)
-	a.MOVQ(field(blendDst), dst)
-	a.MOVQ(field(blendCount), n)
+	tensors := []reg.Register{x, y, dst}
+	for i, p := range tensors {
+		a.MOVQ(field(blendA+i), p)
+		a.MOVQ(p, field(blendNextA+i))
+	}
 	a.MOVL(field(blendTodo), todo)
 	r := a.blendRegs(sign)
 	for i, v := range r.numbers() {
@@ -73,6 +81,11 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 		}
 	}
 	var words []reg.VecPhysical
+	a.Label("row")
+	for i, p := range tensors {
+		a.MOVQ(field(blendNextA+i), p)
+	}
+	a.MOVQ(field(blendCount), n)
 	a.Label("next")
 	for half := range halves {
 		pairs, sums := []reg.VecPhysical{a.v(0), a.v(1)}, []reg.VecPhysical{a.v(2 + 2*half), a.v(3 + 2*half)}
@@ -108,6 +121,12 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	a.ADDQ(operand.I32(a.bytes()), dst)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("next"))
+	for i := range tensors {
+		a.MOVQ(field(blendRowA+i), n)
+		a.ADDQ(n, field(blendNextA+i))
+	}
+	a.DECQ(field(blendRows))
+	a.JNE(operand.LabelRef("row"))
 	a.end()
 }
 
