@@ -18,7 +18,6 @@ type fieldWinograd struct {
 	sums   [2][]int32  // of their sums, by blocks of the part less 1
 	at, to []int32     // of tiles of an image, in and out
 	whole  []bool      // of tiles of an image: all 4 by 4 results are wanted
-	pool   sync.Pool
 }
 
 // winogradScratch is the memory of one run: the transformed input [position][tile][channel of in], the sums
@@ -138,17 +137,30 @@ func fieldWeights(w []float32) (r [positions]float32) {
 	return r
 }
 
+// winogradMemory is shared by all convolutions: what one has used is still in the cache when the next begins.
+var winogradMemory sync.Pool // of *winogradScratch
+
 func (q *fieldWinograd) scratch() *winogradScratch {
-	if s, _ := q.pool.Get().(*winogradScratch); s != nil {
-		return s
+	s, _ := winogradMemory.Get().(*winogradScratch)
+	if s == nil {
+		s = &winogradScratch{tmp: make([]float32, positions*16)}
 	}
 	width := 0
 	for _, p := range q.parts {
 		width = max(width, len(p.w)/positions/q.C)
 	}
 	rows := q.block + floatSlack
-	return &winogradScratch{v: make([]float32, positions*rows*q.in.Step), m: make([]float32, positions*rows*width), patch: make([]float32, 16*q.out.Step),
-		tmp: make([]float32, positions*16)}
+	atLeast(&s.v, positions*rows*q.in.Step)
+	atLeast(&s.m, positions*rows*width)
+	atLeast(&s.patch, 16*q.out.Step)
+	return s
+}
+
+// atLeast makes memory longer if it is not that long.
+func atLeast(m *[]float32, n int) {
+	if len(*m) < n {
+		*m = make([]float32, n)
+	}
 }
 
 // run is Run of FieldConv: tiles of all images in blocks, across images, so that the weights are read once for each.
@@ -169,7 +181,7 @@ func (q *fieldWinograd) run(y, x, add []float32, images int, relu bool) {
 			})
 		}
 	}
-	q.pool.Put(s)
+	winogradMemory.Put(s)
 }
 
 // each cuts n tiles from first on into those of each image: at is how many came before.
