@@ -132,9 +132,8 @@ func (a lanes) restored(m []operand.Op, s reg.VecPhysical) (sums, free []reg.Vec
 	a.VPADDD(u, s, s) // m0 + 2 s + t
 	a.VPADDD(t, u, u) // s + 2 t
 	a.VPADDD(e, d, t) // d + e
-	a.VPADDD(e, e, e)
 	a.VPADDD(m[5], e, e)
-	a.VPADDD(e, e, e)
-	a.VPADDD(d, e, e) // d + 4 e + 2 m5
+	a.VPSLLD(operand.Imm(2), e, e)
+	a.VPADDD(d, e, e) // d + 4 e + 4 m5
 	return []reg.VecPhysical{s, t, u, e}, registers([]operand.Op{m[0], d, m[5]})
 }
