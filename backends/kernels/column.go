@@ -69,6 +69,7 @@ type winogradKernels struct {
 	half     [2][2]kernel      // those of registers half as wide
 	untiles  [2]kernel         // by stride
 	requant  [2][2]kernel      // by stride and bytes of a result, less 1
+	pool     [2][2]kernel      // likewise
 	split    [2]kernel         // tiles and untiles of words as bytes
 	products [2][]productsForm // the second ones for weights far away
 	pace     winogradPace

@@ -75,6 +75,8 @@ const (
 	kTiles8AVX512
 	kRequantTiles16AVX512
 	kRequantTiles8AVX512
+	kPoolTiles16AVX512
+	kPoolTiles8AVX512
 	kSplitTilesAVX512
 	kSplitUntilesAVX512
 	kTilesStride16AVX512
@@ -82,6 +84,8 @@ const (
 	kTilesStride8AVX512
 	kRequantTilesStride16AVX512
 	kRequantTilesStride8AVX512
+	kPoolTilesStride16AVX512
+	kPoolTilesStride8AVX512
 	kProducts8x1AVX512
 	kProducts8x2AVX512
 	kProducts4x4AVX512
@@ -160,12 +164,14 @@ const (
 	kUntilesAVX2
 	kTiles8AVX2
 	kRequantTiles16AVX2
+	kPoolTiles16AVX2
 	kSplitTilesAVX2
 	kSplitUntilesAVX2
 	kTilesStride16AVX2
 	kUntilesStrideAVX2
 	kTilesStride8AVX2
 	kRequantTilesStride16AVX2
+	kPoolTilesStride16AVX2
 	kProducts4x2AVX2
 	kFarProducts4x2AVX2
 	kLineAVX2
@@ -343,6 +349,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantTiles16AVX512(a)
 	case kRequantTiles8AVX512:
 		requantTiles8AVX512(a)
+	case kPoolTiles16AVX512:
+		poolTiles16AVX512(a)
+	case kPoolTiles8AVX512:
+		poolTiles8AVX512(a)
 	case kSplitTilesAVX512:
 		splitTilesAVX512(a)
 	case kSplitUntilesAVX512:
@@ -357,6 +367,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		requantTilesStride16AVX512(a)
 	case kRequantTilesStride8AVX512:
 		requantTilesStride8AVX512(a)
+	case kPoolTilesStride16AVX512:
+		poolTilesStride16AVX512(a)
+	case kPoolTilesStride8AVX512:
+		poolTilesStride8AVX512(a)
 	case kProducts8x1AVX512:
 		products8x1AVX512(a)
 	case kProducts8x2AVX512:
@@ -513,6 +527,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		tiles8AVX2(a)
 	case kRequantTiles16AVX2:
 		requantTiles16AVX2(a)
+	case kPoolTiles16AVX2:
+		poolTiles16AVX2(a)
 	case kSplitTilesAVX2:
 		splitTilesAVX2(a)
 	case kSplitUntilesAVX2:
@@ -525,6 +541,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		tilesStride8AVX2(a)
 	case kRequantTilesStride16AVX2:
 		requantTilesStride16AVX2(a)
+	case kPoolTilesStride16AVX2:
+		poolTilesStride16AVX2(a)
 	case kProducts4x2AVX2:
 		products4x2AVX2(a)
 	case kFarProducts4x2AVX2:
@@ -808,6 +826,12 @@ func requantTiles16AVX512(a unsafe.Pointer)
 func requantTiles8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func poolTiles16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTiles8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -827,6 +851,12 @@ func requantTilesStride16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func requantTilesStride8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTilesStride16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTilesStride8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func products8x1AVX512(a unsafe.Pointer)
@@ -1063,6 +1093,9 @@ func tiles8AVX2(a unsafe.Pointer)
 func requantTiles16AVX2(a unsafe.Pointer)
 
 //go:noescape
+func poolTiles16AVX2(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -1079,6 +1112,9 @@ func tilesStride8AVX2(a unsafe.Pointer)
 
 //go:noescape
 func requantTilesStride16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func poolTilesStride16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func products4x2AVX2(a unsafe.Pointer)

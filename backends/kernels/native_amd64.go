@@ -151,7 +151,8 @@ var columns512 = columnKernels{
 	rows:   [2]kernel{kRows8AVX512, kRows16AVX512},
 	winograd: winogradKernels{[2][2]kernel{{kTiles8AVX512, kTiles16AVX512}, {kTilesStride8AVX512, kTilesStride16AVX512}},
 		[2][2]kernel{{kTiles8AVX2, kTiles16AVX2}, {kTilesStride8AVX2, kTilesStride16AVX2}}, [2]kernel{kUntilesAVX512, kUntilesStrideAVX512},
-		[2][2]kernel{{kRequantTiles8AVX512, kRequantTiles16AVX512}, {kRequantTilesStride8AVX512, kRequantTilesStride16AVX512}}, [2]kernel{kSplitTilesAVX512, kSplitUntilesAVX512},
+		[2][2]kernel{{kRequantTiles8AVX512, kRequantTiles16AVX512}, {kRequantTilesStride8AVX512, kRequantTilesStride16AVX512}},
+		[2][2]kernel{{kPoolTiles8AVX512, kPoolTiles16AVX512}, {kPoolTilesStride8AVX512, kPoolTilesStride16AVX512}}, [2]kernel{kSplitTilesAVX512, kSplitUntilesAVX512},
 		[2][]productsForm{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
@@ -173,7 +174,8 @@ var columns256 = columnKernels{
 	planes: [2]floatPart{{kernel: kFloatPlanes4x2AVX2, tile: 2}, {kernel: kFloatPlanes6x2AVX2, tile: 2}},
 	words:  poolKernels{kMax16AVX2, kDeep16AVX2},
 	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2][2]kernel{}, [2]kernel{kUntilesAVX2, kUntilesStrideAVX2},
-		[2][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
+		[2][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}},
+		[2][2]kernel{{0, kPoolTiles16AVX2}, {0, kPoolTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}},
 		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
 	quantize: [2]kernel{kQuantize8AVX2, kQuantize16AVX2}, weave: kWeaveAVX2,
 }

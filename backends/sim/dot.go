@@ -223,13 +223,15 @@ type asmDot[X uint8 | int16] struct {
 	scratch int // accumulators behind them
 
 	// Where a pooling is a part of the work: its requantization, pixels at a time, and output.
-	pool8     *kernels.Requant32[uint8]
-	pool16    *kernels.Requant32[int16]
-	poolChunk int
-	poolOut   *layout
-	poolRow   int // elements from a row of it to the next one
-	poolID    int
-	pixels    *kernels.PixelLanes[X] // that does all of it, or nil
+	pool8       *kernels.Requant32[uint8]
+	pool16      *kernels.Requant32[int16]
+	poolChunk   int
+	poolOut     *layout
+	poolRow     int // elements from a row of it to the next one
+	poolID      int
+	pixels      *kernels.PixelLanes[X] // that does all of it, or nil
+	poolTiles8  wholeDot[X, uint8]     // likewise
+	poolTiles16 wholeDot[X, int16]
 }
 
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
@@ -294,7 +296,7 @@ func wholeOf[X, Y uint8 | int16](r *asmDot[X], to []*kernels.Requant32[Y], row i
 	}
 	switch c := r.groups[0].(type) {
 	case *kernels.Winograd[X]:
-		if w := kernels.NewRequantWinograd(c, to[0], row); w != nil {
+		if w := kernels.NewRequantWinograd(c, to[0], false, row); w != nil {
 			return w
 		}
 	case *kernels.Conv[X]:

@@ -93,6 +93,9 @@ func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
 	if r.poolRow = r.poolOut.row(&w.Geometry); r.poolRow == 0 {
 		return false
 	}
+	if r.poolTiles8, r.poolTiles16 = poolOf(r, r.pool8), poolOf(r, r.pool16); r.poolTiles8 != nil || r.poolTiles16 != nil {
+		return true
+	}
 	if r.pixels = r.pixelLanes(m, m.p.Kernels[j]); r.pixels != nil {
 		m.acc = max(m.acc, r.pixels.Scratch())
 		return true
@@ -132,8 +135,15 @@ func (r *asmDot[X]) pixelLanes(m *Machine, k *hw.Kernel) *kernels.PixelLanes[X] 
 func (r *asmDot[X]) pooled(s *State) {
 	x, d, f := cellsOf[X](r.im.cells(s)), r.d, r.fold
 	out, l := &s.bufs[r.poolID], r.poolOut
-	if r.pixels != nil {
-		r.pixels.Run(cellsOf[X](out)[l.at(0, 0):], r.poolRow, x, s.acc)
+	switch at := l.at(0, 0); {
+	case r.poolTiles8 != nil:
+		r.poolTiles8.Run(out.u8[at:], x, s.acc)
+		return
+	case r.poolTiles16 != nil:
+		r.poolTiles16.Run(out.i16[at:], x, s.acc)
+		return
+	case r.pixels != nil:
+		r.pixels.Run(cellsOf[X](out)[at:], r.poolRow, x, s.acc)
 		return
 	}
 	width := r.groups[0].Width()

@@ -14,9 +14,11 @@ func (a lanes) winograd() {
 		a.untiles(f)
 		if !f.split {
 			a.tiles(1, f) // with AVX-512, of registers half as wide, too
-			a.requantTiles(f, 2)
-			if a.zmm {
-				a.requantTiles(f, 1)
+			for _, pool := range []bool{false, true} {
+				a.requantTiles(f, 2, pool)
+				if a.zmm {
+					a.requantTiles(f, 1, pool)
+				}
 			}
 		}
 	}

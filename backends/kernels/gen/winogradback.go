@@ -48,9 +48,9 @@ func (a lanes) squareRegs(f winogradForm) int {
 	return n
 }
 
-func (a lanes) newSquare(f winogradForm, at reg.Register) *square {
+func (a lanes) newSquare(regs int, f winogradForm, at reg.Register) *square {
 	s := &square{lanes: a, form: f, at: at}
-	for i := range a.squareRegs(f) {
+	for i := range regs {
 		s.free = append(s.free, a.v(i))
 	}
 	return s
@@ -177,7 +177,7 @@ func (a lanes) untiles(f winogradForm) {
 	}, func() {
 		a.MOVQ(x, from)
 		for part := range parts {
-			s := a.newSquare(f, reg.RBX)
+			s := a.newSquare(n, f, reg.RBX)
 			s.columns(from, nil)
 			if split {
 				a.ADDQ(reg.R10, from)
@@ -230,11 +230,19 @@ func (a lanes) untiles(f winogradForm) {
 
 // requantTiles takes the products of tiles back to elements of the given bytes, requantized by nearestInts: see kernels.RequantWinograd. The
 // numbers for each channel are what is added to the product at 1 in both directions, which is part of every sum as often as the smallest
-// multiple says, and multipliers for each shift, which leave the division by a power of two to them, from the largest one down.
-func (a lanes) requantTiles(f winogradForm, bytes int) {
-	name := fmt.Sprintf("requantTiles%s%d%s", f.name, 8*bytes, a.suffix())
+// multiple says, and multipliers for each shift, which leave the division by a power of two to them, from the largest one down. With pool,
+// they are elements of the largest of two by two pixels each.
+func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
+	name := "requantTiles"
+	if pool {
+		name = "poolTiles"
+	}
+	name = fmt.Sprintf("%s%s%d%s", name, f.name, 8*bytes, a.suffix())
 	x, dst, numbers, pixel, p := reg.RSI, reg.RDI, reg.RDX, reg.RCX, reg.R13
 	n := a.squareRegs(f)
+	if pool && !a.zmm {
+		n += 4 // for what rows leave
+	}
 	ninth, r := a.v(n), a.nearestRegs(n+1)
 	most := f.shift(0, 0)
 	each := int(most-f.shift(3, 3)) + 2
@@ -249,34 +257,69 @@ func (a lanes) requantTiles(f winogradForm, bytes int) {
 		a.multiples(untilesPlane, reg.R8, reg.R9, reg.R10)
 	}, func() {
 		a.MOVQ(x, p)
-		s := a.newSquare(f, reg.RBX)
+		s := a.newSquare(n, f, reg.RBX)
 		s.columns(p, at(numbers, 0))
 		a.MOVQ(dst, p)
-		for i := range 4 {
+		row := func(i int) []reg.VecPhysical {
 			v := s.row(i)
-			var mul []operand.Op
-			for j, v := range v {
+			for _, v := range v {
 				a.VPMULLD(ninth, v, v)
-				a.VCVTDQ2PS(v, v)
-				mul = append(mul, at(numbers, (1+int(most-f.shift(i, j)))*a.bytes()))
 			}
-			packed := a.nearestInts(bytes, v, mul, r, fmt.Sprintf("row%d", i))
+			return v
+		}
+		// write takes four pixels with the shifts of their sums: those of a row, or two of a row and two of the next one.
+		write := func(label string, v []reg.VecPhysical, shifts []uint64, next func()) {
+			var mul []operand.Op
+			for i, v := range v {
+				a.VCVTDQ2PS(v, v)
+				mul = append(mul, at(numbers, (1+int(most-shifts[i]))*a.bytes()))
+			}
+			packed := a.nearestInts(bytes, v, mul, r, label)
+			per := 4 / len(packed)
 			for j := range 4 {
-				per := 4 / len(packed)
 				m := operand.Mem{Base: p}
 				if j%2 > 0 {
 					m.Index, m.Scale = pixel, 1
 				}
 				a.storePart(packed[j/per], j%per, per, m)
 				if j == 1 {
-					a.LEAQ(operand.Mem{Base: p, Index: pixel, Scale: 2}, p)
+					next()
 				}
 			}
 			s.give(v...)
-			if i < 3 {
-				a.ADDQ(field(untilesRow), p)
+		}
+		if !pool {
+			for i := range 4 {
+				write(fmt.Sprintf("row%d", i), row(i), []uint64{f.shift(i, 0), f.shift(i, 1), f.shift(i, 2), f.shift(i, 3)}, func() { a.LEAQ(operand.Mem{Base: p, Index: pixel, Scale: 2}, p) })
+				if i < 3 {
+					a.ADDQ(field(untilesRow), p)
+				}
+			}
+			return
+		}
+		// largest brings v to the largest of v and w, which is a smaller multiple by a shift, and is given back.
+		largest := func(v, w reg.VecPhysical, shift uint64) reg.VecPhysical {
+			if shift > 0 {
+				a.VPSLLD(operand.Imm(shift), w, w)
+			}
+			a.VPMAXSD(w, v, v)
+			s.give(w)
+			return v
+		}
+		pairs := func(i int) []reg.VecPhysical {
+			v := row(i)
+			return []reg.VecPhysical{largest(v[0], v[1], f.shift(i, 0)-f.shift(i, 1)), largest(v[2], v[3], f.shift(i, 2)-f.shift(i, 3))}
+		}
+		var v []reg.VecPhysical
+		var shifts []uint64
+		for i := 0; i < 4; i += 2 {
+			above, below := pairs(i), pairs(i+1)
+			for j := range 2 {
+				shift := f.shift(i, 2*j)
+				v, shifts = append(v, largest(above[j], below[j], shift-f.shift(i+1, 2*j))), append(shifts, shift)
 			}
 		}
+		write("largest", v, shifts, func() { a.ADDQ(field(untilesRow), p) })
 	})
 }
 
