@@ -154,6 +154,7 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 	}
 	m.regions(p)
 	p.convolutions(m.steps)
+	p.moves()
 	m.plans[key] = p
 	return p, nil
 }

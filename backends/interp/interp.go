@@ -51,6 +51,7 @@ type plan struct {
 	level  kernels.Level
 	convs  []*kernels.FloatConv // by node; nil where op.Eval does the work
 	gemms  []*kernels.FloatProduct
+	moved  []*move // by node
 
 	regions []*region // by their first node; used where nothing is observed
 	alone   []*region // by node: convolutions of them

@@ -109,6 +109,12 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			f.Run(y.F, x.F)
 			return y
 		}
+	case *op.Slice, *op.Pad:
+		if m := p.moved[i]; m != nil && x.F != nil {
+			y := result()
+			m.run(y.F, x.F)
+			return y
+		}
 	case *op.Relu:
 		if x.F != nil {
 			y := inPlace()
