@@ -34,6 +34,9 @@ type blendArgs struct {
 // blendPlaces is as in gen/blend.go.
 const blendPlaces = 7
 
+// blendTies is a bit of what is to be done, beside those of nearestEnd, as in gen/blend.go.
+const blendTies = 1 << 2
+
 // NewBlend is nil where the level has no native code or the numbers are too wide. zero is taken from the results.
 func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blend {
 	b := &Blend{MulA: mulA, MulB: mulB, Plus: plus, level: level, k: columnsOf(level)}
@@ -55,7 +58,39 @@ func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blen
 }
 
 // Most bounds what is added to a sum, before the shift and after it.
-func (b *Blend) Most() int64 { return 2*b.q.half + max(b.add, -b.add) }
+func (b *Blend) Most() int64 { return 2*(b.q.half+1) + abs(b.add) }
+
+// Settle spares the kernel ties to even where, for elements in the given ranges, all that matter go the same way. It tries every pair of
+// elements, if these are of 8 bits.
+func (b *Blend) Settle(fromA, toA, fromB, toB int64) {
+	if !b.q.even() || toA-fromA >= 1<<8 || toB-fromB >= 1<<8 {
+		return
+	}
+	limited := func(y int64) int64 { return min(max(y+b.add, b.lo), b.hi) }
+	up, down := false, false
+	for x := fromA; x <= toA; x++ {
+		p := x*b.MulA + fromB*b.MulB + b.Plus + b.q.half + 1
+		for y := fromB; y <= toB; y, p = y+1, p+b.MulB {
+			if p&(1<<b.q.shift-1) != 0 {
+				continue
+			}
+			switch above := p >> b.q.shift; {
+			case limited(above) == limited(above-1):
+			case above&1 == 0:
+				up = true
+			default:
+				down = true
+			}
+		}
+	}
+	if up && down {
+		return
+	}
+	b.q.tie = 0
+	if up {
+		b.q.half++
+	}
+}
 
 // args are those for elements of the given bytes, and the kernel that takes them, of two.
 func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
@@ -83,17 +118,12 @@ func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
 	a.plus += b.q.half
 	if even {
 		a.plus++ // half a unit: what was half way is a whole number then
+		a.todo |= blendTies
 	}
-	switch {
-	case b.level == AVX512:
-		a.mask, a.tie = unit-1, -1
-		if even {
-			a.tie = -2
-		}
-	case even:
+	if b.level == AVX512 {
+		a.mask, a.tie = unit-1, -2
+	} else {
 		a.mask, a.tie = 2*unit-1, unit
-	default:
-		a.tie = -1 // never
 	}
 	return a, kernels[0]
 }

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -64,6 +65,9 @@ func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done m
 	for i := range y {
 		y[i] = element[B](r, room/2/max(abs(mulB), 1))
 	}
+	if seed%2 == 0 {
+		b.Settle(settled(x, y))
+	}
 	const guard = 77
 	for i := range dst {
 		dst[i] = guard
@@ -93,4 +97,9 @@ func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done m
 func element[X uint8 | int16](r *rand.Rand, bound int64) X {
 	least, most := limitsOf(int(unsafe.Sizeof(X(0))))
 	return X(extreme(r, max(least, -bound), min(most, bound)))
+}
+
+// settled are the ranges of two operands.
+func settled[A, B uint8 | int16](x []A, y []B) (fromA, toA, fromB, toB int64) {
+	return int64(slices.Min(x)), int64(slices.Max(x)), int64(slices.Min(y)), int64(slices.Max(y))
 }

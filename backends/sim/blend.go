@@ -91,6 +91,8 @@ sums:
 		sum := p.Range(len(vals) - 1)
 		room := int64(math.MaxInt32) - r.blend.Most()
 		if sum.Lo >= -room && sum.Hi <= room {
+			a, b := k.In[0].Range, k.In[in-1].Range
+			r.blend.Settle(a.Lo-r.in[0].zero, a.Hi-r.in[0].zero, b.Lo-r.in[1].zero, b.Hi-r.in[1].zero)
 			return r
 		}
 	}

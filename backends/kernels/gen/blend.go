@@ -37,6 +37,9 @@ const (
 // blendPlaces are the places of the low part of a multiplier: a byte has as many to the left in a word with a sign.
 const blendPlaces = 7
 
+// blendTies is a bit of blendTodo: ties matter.
+const blendTies = 1 << 2
+
 // blend is Blend.Run, on tensors with elements of the given bytes. Pairs of words, of either tensor, are multiplied by pairs of
 // multipliers in two parts:
 //
@@ -95,8 +98,8 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 		a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
 		for i, p := range pairs {
 			a.blendSum(p, sums[i], bytesA+bytesB == 2, r)
-			a.blendRound(sums[i], p, sign, r)
 		}
+		a.blendRound(sums, pairs, sign, todo, fmt.Sprint(half), r)
 		a.where(todo, nearestPlus, fmt.Sprintf("sum%d", half), func() {
 			for _, p := range sums {
 				a.VPADDD(r.add, p, p)
@@ -178,26 +181,45 @@ func (a lanes) blendSum(pairs, p reg.VecPhysical, bytes bool, r blendRegs) {
 
 // blendRound is p >> shift, rounded. mask has the bits below a unit, and tie those that stay of what is half way. With AVX2, mask has the
 // unit, too, and tie what is left of an odd number that is half way, which is then one less.
-func (a lanes) blendRound(p, t reg.VecPhysical, sign bool, r blendRegs) {
-	switch {
-	case sign:
-		a.VPSRAD(r.sign, p, t)
-		if a.zmm {
-			a.VPANDD(r.tie, t, t)
-		} else {
-			a.VPAND(r.tie, t, t)
+func (a lanes) blendRound(p, t []reg.VecPhysical, sign bool, todo reg.Register, label string, r blendRegs) {
+	each := func(body func(i int, p, t reg.VecPhysical)) {
+		for i := range p {
+			body(i, p[i], t[i])
 		}
-		a.VPADDD(r.half, p, p)
-		a.VPADDD(t, p, p)
-		a.VPSRAD(r.shift, p, p)
-	case a.zmm:
-		a.VPTESTNMD(r.mask, p, reg.K1)
-		a.VPSRAD(r.shift, p, p)
-		a.VPANDD(r.tie, p, reg.K1, p)
-	default:
-		a.VPAND(r.mask, p, t)
-		a.VPCMPEQD(r.tie, t, t)
-		a.VPSRAD(r.shift, p, p)
-		a.VPADDD(t, p, p)
 	}
+	if sign {
+		each(func(_ int, p, t reg.VecPhysical) {
+			a.VPSRAD(r.sign, p, t)
+			if a.zmm {
+				a.VPANDD(r.tie, t, t)
+			} else {
+				a.VPAND(r.tie, t, t)
+			}
+			a.VPADDD(r.half, p, p)
+			a.VPADDD(t, p, p)
+			a.VPSRAD(r.shift, p, p)
+		})
+		return
+	}
+	masks := []reg.Register{reg.K1, reg.K2}
+	a.where(todo, blendTies, "find"+label, func() {
+		each(func(i int, p, t reg.VecPhysical) {
+			if a.zmm {
+				a.VPTESTNMD(r.mask, p, masks[i])
+				return
+			}
+			a.VPAND(r.mask, p, t)
+			a.VPCMPEQD(r.tie, t, t)
+		})
+	})
+	each(func(_ int, p, _ reg.VecPhysical) { a.VPSRAD(r.shift, p, p) })
+	a.where(todo, blendTies, "even"+label, func() {
+		each(func(i int, p, t reg.VecPhysical) {
+			if a.zmm {
+				a.VPANDD(r.tie, p, masks[i], p)
+			} else {
+				a.VPADDD(t, p, p)
+			}
+		})
+	})
 }
