@@ -67,11 +67,12 @@ type nearestKernels struct{ row, pool kernel }
 type winogradKernels struct {
 	tiles    [2][2]kernel      // by stride and bytes of an element, less 1
 	half     [2][2]kernel      // those of registers half as wide
-	untiles  [2]kernel         // by stride
-	requant  [2][2]kernel      // by stride and bytes of a result, less 1
-	pool     [2][2]kernel      // likewise
+	untiles  [3]kernel         // by way
+	requant  [3][2]kernel      // by way, and bytes of a result, less 1
+	pool     [3][2]kernel      // likewise
 	split    [2]kernel         // tiles and untiles of words as bytes
 	products [2][]productsForm // the second ones for weights far away
+	halves   productsForm      // see Winograd.halves
 	pace     winogradPace
 }
 

@@ -86,6 +86,12 @@ const (
 	kRequantTilesStride8AVX512
 	kPoolTilesStride16AVX512
 	kPoolTilesStride8AVX512
+	kHalfProducts
+	kUntilesHalfAVX512
+	kRequantTilesHalf8AVX512
+	kRequantTilesHalf16AVX512
+	kPoolTilesHalf8AVX512
+	kPoolTilesHalf16AVX512
 	kProducts8x1AVX512
 	kProducts8x2AVX512
 	kProducts4x4AVX512
@@ -371,6 +377,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		poolTilesStride16AVX512(a)
 	case kPoolTilesStride8AVX512:
 		poolTilesStride8AVX512(a)
+	case kHalfProducts:
+		halfProducts(a)
+	case kUntilesHalfAVX512:
+		untilesHalfAVX512(a)
+	case kRequantTilesHalf8AVX512:
+		requantTilesHalf8AVX512(a)
+	case kRequantTilesHalf16AVX512:
+		requantTilesHalf16AVX512(a)
+	case kPoolTilesHalf8AVX512:
+		poolTilesHalf8AVX512(a)
+	case kPoolTilesHalf16AVX512:
+		poolTilesHalf16AVX512(a)
 	case kProducts8x1AVX512:
 		products8x1AVX512(a)
 	case kProducts8x2AVX512:
@@ -857,6 +875,24 @@ func poolTilesStride16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func poolTilesStride8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func halfProducts(a unsafe.Pointer)
+
+//go:noescape
+func untilesHalfAVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantTilesHalf8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func requantTilesHalf16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTilesHalf8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTilesHalf16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func products8x1AVX512(a unsafe.Pointer)

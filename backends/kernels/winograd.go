@@ -17,6 +17,7 @@ type Winograd[X uint8 | int16] struct {
 	form      productsForm
 	parts     int // of elements, weights and products: 1, or 3 (see splitWinograd)
 	in, back  kernel
+	halves    bool  // see way
 	rows      []int // of the image, in bytes
 	ow, oh    int
 	c, oc     int     // channels
@@ -25,7 +26,7 @@ type Winograd[X uint8 | int16] struct {
 	words     int     // of a register of elements
 	width     int     // channels of a tile's elements, in whole registers
 	columns   int     // of blocks of output channels
-	w         []int16 // [part][point][column][pair of terms][block][lane][2]
+	w         []int16 // [part][point][column][pair of terms][block][lane][2], or [column of points][column][pair][point of the column][lane][2]
 	bias      []int32 // [Width]
 	cols, out []int64 // of tiles: bytes to its columns in the scratch, and to its pixels in the accumulators
 }
@@ -54,7 +55,8 @@ type productsArgs struct {
 	points, columns      int
 	groups, steps        int
 	tile, plane, tileAcc int
-	_                    uintptr // scratch of the kernel
+	row, rowAcc          int     // of halves
+	_, _                 uintptr // scratch of the kernel
 }
 
 // untilesArgs is what the kernels take that transform products back.
@@ -82,7 +84,7 @@ func newWinograd[X uint8 | int16](level Level, rows []int, ow, stride int, w []i
 	if r == nil || !always && !r.pays(r.direct()) || !r.fits(w, len(bias), lo, hi) {
 		return nil
 	}
-	r.back = r.k.winograd.untiles[stride-1]
+	r.back = r.k.winograd.untiles[r.way()]
 	r.bias = make([]int32, r.Width())
 	for o, b := range bias {
 		r.bias[o] = int32(b)
@@ -123,6 +125,9 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 			r.form = f
 		}
 	}
+	if h := k.winograd.halves; stride == 1 && parts == 1 && blocks%2 == 1 && h.kernel != 0 {
+		r.form, r.halves = h, true
+	}
 	r.columns = r.form.columns(blocks)
 	for i := range r.group * r.strip {
 		// The last tile of a row ends with it.
@@ -142,8 +147,10 @@ func (r *Winograd[X]) transform(part int, w []int32) {
 	at := make([]int, r.planes()) // the weights of the first channels of each plane
 	size := 0                     // of a part
 	for _, s := range r.runs {
+		across := s.points / r.together()
 		for i := range s.points * s.terms {
-			at[s.plane+i] = size + (i/s.terms*r.columns*2*r.steps(s.terms)+i%s.terms*r.width/2)*2*n
+			p := i / s.terms
+			at[s.plane+i] = size + ((p%across*r.columns*2*r.steps(s.terms)+i%s.terms*r.width/2)*r.together()+p/across)*2*n
 		}
 		size += s.points * r.columns * 4 * r.steps(s.terms) * n
 	}
@@ -156,11 +163,37 @@ func (r *Winograd[X]) transform(part int, w []int32) {
 			r.weights(u, w[o*9*r.c+i:], r.c)
 			for _, s := range r.runs {
 				for p, v := range u[s.plane:][:s.points*s.terms] {
-					r.w[part*size+at[s.plane+p]+((o/n*2*r.steps(s.terms)+i/2)*n+o%n)*2+i%2] = int16(v)
+					r.w[part*size+at[s.plane+p]+((o/n*2*r.steps(s.terms)+i/2)*r.together()*n+o%n)*2+i%2] = int16(v)
 				}
 			}
 		}
 	}
+}
+
+// way is the number of kernels that take products back: for windows at every pixel, at every other, and for halves. These are of windows at
+// every pixel, too, but the kernel that adds up products transforms those of a column of points down the column before it stores them, so that
+// a tile has 24 of them instead of 36, and what is left are the rows.
+func (r *Winograd[X]) way() int {
+	if r.halves {
+		return 2
+	}
+	return r.stride - 1
+}
+
+// together is how many points have their weights together: those of a column, or one.
+func (r *Winograd[X]) together() int {
+	if r.halves {
+		return r.side()
+	}
+	return 1
+}
+
+// products are the sums of products of a tile that are stored.
+func (r *Winograd[X]) products() int {
+	if r.halves {
+		return winogradOut * r.side()
+	}
+	return r.points()
 }
 
 // steps is how many times 4 channels a point of some terms has.
@@ -240,7 +273,7 @@ func (r *Winograd[X]) Scratch() int {
 // scratch is the room for transformed elements, products and columns.
 func (r *Winograd[X]) scratch() (int, int, int) {
 	tiles := r.parts * r.form.groups(r.group*r.strip) * r.form.tiles
-	return tiles * r.planes() * r.width / 2, tiles * r.points() * r.Width(), r.pixels() * r.column() / 4
+	return tiles * r.planes() * r.width / 2, tiles * r.products() * r.Width(), r.pixels() * r.column() / 4
 }
 
 // Run is as of Conv. acc must have room for Scratch after whole tiles.
@@ -304,8 +337,9 @@ func (r *Winograd[X]) multiply(w *winogradWork, y, end, last int) {
 	}
 	products, weights := w.products, r.w
 	for _, s := range r.runs {
-		p := productsArgs{x: unsafe.Pointer(&w.elements[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points, columns: r.columns,
-			groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * w.in.plane, plane: s.terms * w.in.plane, tileAcc: r.parts * r.points() * w.back.plane}
+		p := productsArgs{x: unsafe.Pointer(&w.elements[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points / r.together(), columns: r.columns,
+			groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * w.in.plane, plane: s.terms * w.in.plane, tileAcc: r.parts * r.products() * w.back.plane,
+			row: r.side() * w.in.plane, rowAcc: r.side() * w.back.plane}
 		r.form.kernel.call(unsafe.Pointer(&p))
 		products, weights = products[s.points*width:], weights[s.points*4*r.steps(s.terms)*width:] // parts have one run
 	}

@@ -27,7 +27,7 @@ func NewRequantWinograd[X, Y uint8 | int16](w *Winograd[X], q *Requant32[Y], poo
 	if pool {
 		kernels, side = &w.k.winograd.pool, 2
 	}
-	r := &RequantWinograd[X, Y]{Winograd: w, kernel: kernels[w.stride-1][size-1], side: side, h: w.oh / side * side, row: row}
+	r := &RequantWinograd[X, Y]{Winograd: w, kernel: kernels[w.way()][size-1], side: side, h: w.oh / side * side, row: row}
 	if q.nearest == nil || r.kernel == 0 || w.oc%lanes > 0 || r.h < winogradOut || w.ow%side > 0 || pool && !q.Pools() {
 		return nil
 	}

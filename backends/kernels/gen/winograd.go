@@ -22,6 +22,16 @@ func (a lanes) winograd() {
 			}
 		}
 	}
+	if a.zmm {
+		f := a.everyPixel(false)
+		a.halfProducts(f)
+		f = a.halfway(f)
+		a.untiles(f)
+		for _, pool := range []bool{false, true} {
+			a.requantTiles(f, 1, pool)
+			a.requantTiles(f, 2, pool)
+		}
+	}
 	for _, far := range []bool{false, true} {
 		if !a.zmm {
 			a.products(4, 2, far)
@@ -148,6 +158,9 @@ const (
 	productsTile    // bytes between tiles of elements
 	productsPlane   // and between their points
 	productsTileAcc // and between tiles of products
+	productsRow     // and, for halfProducts, between points of a column
+	productsRowAcc  // and between rows of products that are half way back
+	productsNextW   // scratch of the kernel: where the next weights are
 	productsColumn  // scratch of the kernel
 )
 

@@ -35,8 +35,9 @@ type square struct {
 	lanes
 	form winogradForm
 	free []reg.VecPhysical
-	at   reg.Register     // memory
+	at   reg.Register     // memory, or a row of products that are half way back
 	half [4][6]operand.Op // what columns makes
+	plus operand.Op       // of columns, for products that are half way back
 }
 
 // squareRegs are the registers that a square takes, from the first one on: those of a column, beside the results of all others.
@@ -90,8 +91,13 @@ func (s *square) sums(ops []operand.Op) []reg.VecPhysical {
 }
 
 // columns reads the products from p on, and moves p on by as many planes as there are columns, or in the form's way. What is at plus, unless
-// nil, is added to the product at 1 in both directions.
+// nil, is added to the product at 1 in both directions. Products that are half way back stay where they are, for row to read.
 func (s *square) columns(p reg.Register, plus operand.Op) {
+	if s.form.half {
+		s.at, s.plus = reg.R11, plus
+		s.MOVQ(p, s.at)
+		return
+	}
 	for j := range s.form.points {
 		var ops []operand.Op
 		for _, m := range s.form.column(p, j) {
@@ -117,7 +123,26 @@ func (s *square) columns(p reg.Register, plus operand.Op) {
 }
 
 // row is the sums of a row, times 9 and a power of two. Who has used them gives them back.
-func (s *square) row(i int) []reg.VecPhysical { return s.sums(s.half[i][:s.form.points]) }
+func (s *square) row(i int) []reg.VecPhysical {
+	if !s.form.half {
+		return s.sums(s.half[i][:s.form.points])
+	}
+	// Planes as of multiples.
+	ops := []operand.Op{operand.Mem{Base: s.at}, operand.Mem{Base: s.at, Index: reg.R8, Scale: 1}, operand.Mem{Base: s.at, Index: reg.R8, Scale: 2}, operand.Mem{Base: s.at, Index: reg.R9, Scale: 1},
+		operand.Mem{Base: s.at, Index: reg.R8, Scale: 4}, operand.Mem{Base: s.at, Index: reg.R10, Scale: 1}}
+	if s.plus != nil { // restored takes the product at 1 to row 0 twice, and once to the others
+		v := s.take()
+		s.load(ops[1].(operand.Mem), v)
+		s.VPADDD(s.plus, v, v)
+		if i == 0 {
+			s.VPADDD(s.plus, v, v)
+		}
+		ops[1] = v
+	}
+	sums := s.sums(ops)
+	s.LEAQ(operand.Mem{Base: s.at, Index: reg.R9, Scale: 2}, s.at)
+	return sums
+}
 
 // back writes a function that takes the products of tiles, at RSI, back to 4x4 pixels at RDI: for each tile, for each register of channels,
 // what body writes. It has numbers for each channel at RDX, of as many registers as given. R13, RCX and RBX, where memory of a square is, are free.

@@ -8,8 +8,8 @@ import (
 // winogradForm is what differs between windows at every pixel and at every other.
 type winogradForm struct {
 	name         string
-	split        bool
-	side, points int // of a tile of elements, and of products
+	split, half  bool // see splitTiles and halfway
+	side, points int  // of a tile of elements, and of products
 	transformed  func() []reg.VecPhysical
 	memory       map[int]bool // operands of restored that may be in memory
 	restored     func(m []operand.Op, tmp reg.VecPhysical) (sums, free []reg.VecPhysical)
