@@ -237,8 +237,8 @@ func (r *Winograd[X]) direct() int {
 // worst, and 0.7 times as long when they were in a cache.
 //
 // With AVX-512 it is of a Zen 4, within a tenth of what was measured for 3 to 256 channels and images of 8x8 to 32x32; 4.7 MB of weights for
-// four tiles did not wait. A Conv takes four bytes to a lane there, so 16 to 16 channels were only 1.15 times as fast, 32 to 32 1.3
-// times, 128 to 128 1.7 times; with a stride of 2, 32 to 64 were 0.75 times as fast.
+// four tiles did not wait. A Conv takes four bytes to a lane there, so 16 to 16 channels were only 1.2 times as fast, 32 to 32 1.5
+// times, 128 to 128 1.8 times; with a stride of 2, 32 to 64 were 0.76 times as fast.
 func (r *Winograd[X]) pays(direct int) bool {
 	pace := &r.k.winograd.pace
 	rows := (r.oh + winogradOut - 1) / winogradOut
