@@ -7,7 +7,7 @@ import "unsafe"
 //	y = min(max(round((a*MulA + b*MulB + Plus) >> shift) + Add, Lo), Hi)
 //
 // with the rounding of a Requant of one multiplier, which is 1. Sums are modulo 2^32, so they are exact where the final sum and what
-// rounding adds fit 32 bits. It is immutable.
+// rounding adds fit 32 bits. It is immutable once it is settled.
 type Blend struct {
 	MulA, MulB, Plus int64
 	q                scale
@@ -99,12 +99,7 @@ func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
 	least, most := limitsOf(size)
 	a := blendArgs{high: pair(ah, bh), low: pair(al, bl), plus: b.Plus, add: b.add, shift: int64(b.q.shift)}
 	lo, hi := max(b.lo, least), min(b.hi, most)
-	if b.add != 0 {
-		a.todo = nearestPlus
-	}
-	if lo > least || hi < most {
-		a.todo |= nearestLimits
-	}
+	a.todo = nearestTodo(size, b.add, lo, hi)
 	a.lo, a.hi = pair(lo, lo), pair(hi, hi)
 	if size == 1 {
 		a.lo, a.hi = lo*0x01010101, hi*0x01010101

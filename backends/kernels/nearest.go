@@ -125,18 +125,22 @@ func (s *scale) nearest(most, room int64) bool {
 // end is what kernels of such elements want.
 func (r *nearest[Y]) end() nearestEnd {
 	size := int(unsafe.Sizeof(Y(0)))
-	least, most := limitsOf(size)
-	e := nearestEnd{plus: r.plus, lo: r.lo, hi: r.hi}
-	if r.plus != 0 {
-		e.todo = nearestPlus
-	}
-	if r.lo > least || r.hi < most {
-		e.todo |= nearestLimits
-	}
+	e := nearestEnd{todo: nearestTodo(size, r.plus, r.lo, r.hi), plus: r.plus, lo: r.lo, hi: r.hi}
 	if size == 2 {
 		e.plus -= magic
 	}
 	return e
+}
+
+// nearestTodo is what is to be done for elements of so many bytes: nothing for a plus of 0, or for limits that an element has anyway.
+func nearestTodo(size int, plus, lo, hi int64) (todo int) {
+	if plus != 0 {
+		todo = nearestPlus
+	}
+	if least, most := limitsOf(size); lo > least || hi < most {
+		todo |= nearestLimits
+	}
+	return todo
 }
 
 // run is Requant32.Row or, with pool, Pool.

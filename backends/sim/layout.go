@@ -68,6 +68,15 @@ func (l *layout) row(g *hw.Geometry) int {
 	return 0
 }
 
+// rowsOf are the places of the first element of each row of the image that the windows of a geometry read, without dilation.
+func (l *layout) rowsOf(g *hw.Geometry) []int {
+	var r []int
+	for y := range (g.OH-1)*g.SH + g.KH {
+		r = append(r, l.at(y-g.PH, -g.PW))
+	}
+	return r
+}
+
 // areas calls f for the parts of n pixels from the given one on that are rows of m pixels each, one below the other: as segments does,
 // but for whole rows together.
 func (l *layout) areas(first, n int, f func(at, i, m, rows int)) {

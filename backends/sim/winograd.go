@@ -23,11 +23,7 @@ func tileRows(k *hw.Kernel, im *image) []int {
 	if d.Groups != 1 || g.KH != 3 || g.KW != 3 || g.SH != g.SW || g.SH > 2 || g.DH != 1 || g.DW != 1 {
 		return nil
 	}
-	var rows []int
-	for y := range (g.OH-1)*g.SH + 3 {
-		rows = append(rows, im.layout.at(y-g.PH, -g.PW))
-	}
-	return rows
+	return im.layout.rowsOf(g)
 }
 
 // poolOf is r in tiles with a pooling behind it, or nil where kernels have none.

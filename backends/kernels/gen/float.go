@@ -102,34 +102,37 @@ func (a lanes) float(pixels, blocks int) {
 	a.JNE(operand.LabelRef("tap"))
 
 	a.Label("sums")
+	a.floatEnd(px, off, w, pixels*blocks, spare(0), func(each func(sum reg.VecPhysical, m operand.Mem)) {
+		for p, at := range px {
+			for b := range blocks {
+				each(acc(p, b), operand.Mem{Base: w, Index: at, Scale: 1, Disp: size * b})
+			}
+		}
+	})
+}
+
+// floatEnd ends a kernel of float convolutions with the end of a tile: the first n registers, with what is added to them and
+// Relu, go to the places px. sums calls each for every one of them with where it lies in an image whose address is in w. off and zero are lost.
+func (a lanes) floatEnd(px []reg.Register, off, w reg.Register, n int, zero reg.VecPhysical, sums func(each func(sum reg.VecPhysical, m operand.Mem))) {
 	a.MOVQ(field(fltNextOut), off)
 	for i, p := range px {
 		a.MOVLQSX(at(off, 4*i), p)
 	}
-	a.ADDQ(operand.I32(4*pixels), field(fltNextOut))
+	a.ADDQ(operand.I32(4*len(px)), field(fltNextOut))
 	a.MOVQ(field(fltAdd), w)
 	a.TESTQ(w, w)
 	a.JZ(operand.LabelRef("added"))
-	for p, at := range px {
-		for b := range blocks {
-			a.VADDPS(operand.Mem{Base: w, Index: at, Scale: 1, Disp: size * b}, acc(p, b), acc(p, b))
-		}
-	}
+	sums(func(sum reg.VecPhysical, m operand.Mem) { a.VADDPS(m, sum, sum) })
 	a.Label("added")
 	a.CMPQ(field(fltRelu), operand.Imm(0))
 	a.JEQ(operand.LabelRef("store"))
-	zero := spare(0)
 	a.VXORPS(zero, zero, zero)
-	for i := range pixels * blocks {
+	for i := range n {
 		a.relu(zero, a.v(i))
 	}
 	a.Label("store")
 	a.MOVQ(field(fltDst), w)
-	for p, at := range px {
-		for b := range blocks {
-			a.VMOVUPS(acc(p, b), operand.Mem{Base: w, Index: at, Scale: 1, Disp: size * b})
-		}
-	}
+	sums(func(sum reg.VecPhysical, m operand.Mem) { a.VMOVUPS(sum, m) })
 	a.DECQ(field(fltTiles))
 	a.JNE(operand.LabelRef("tile"))
 	a.end()

@@ -64,38 +64,14 @@ func (a lanes) floatPlanes(channels int) {
 	a.CMPQ(off, end)
 	a.JNE(operand.LabelRef("tap"))
 
-	a.MOVQ(field(fltNextOut), off)
-	for i, p := range px {
-		a.MOVLQSX(at(off, 4*i), p)
-	}
-	a.ADDQ(operand.I32(4*vectors), field(fltNextOut))
-	a.MOVQ(field(fltAdd), w)
-	a.TESTQ(w, w)
-	a.JZ(operand.LabelRef("added"))
-	for c := range channels {
-		for v, p := range px {
-			a.VADDPS(operand.Mem{Base: w, Index: p, Scale: 1}, acc(c, v), acc(c, v))
+	a.floatEnd(px, off, w, channels*vectors, tmp, func(each func(sum reg.VecPhysical, m operand.Mem)) {
+		for c := range channels {
+			for v, p := range px {
+				each(acc(c, v), operand.Mem{Base: w, Index: p, Scale: 1})
+			}
+			a.ADDQ(plane, w)
 		}
-		a.ADDQ(plane, w)
-	}
-	a.Label("added")
-	a.CMPQ(field(fltRelu), operand.Imm(0))
-	a.JEQ(operand.LabelRef("store"))
-	a.VXORPS(tmp, tmp, tmp)
-	for i := range channels * vectors {
-		a.relu(tmp, a.v(i))
-	}
-	a.Label("store")
-	a.MOVQ(field(fltDst), w)
-	for c := range channels {
-		for v, p := range px {
-			a.VMOVUPS(acc(c, v), operand.Mem{Base: w, Index: p, Scale: 1})
-		}
-		a.ADDQ(plane, w)
-	}
-	a.DECQ(field(fltTiles))
-	a.JNE(operand.LabelRef("tile"))
-	a.end()
+	})
 }
 
 // The fields of maxPlanesArgs.

@@ -253,12 +253,18 @@ func (a lanes) products(tiles, blocks int, far bool) {
 	a.DECQ(groups)
 	a.JNE(operand.LabelRef("group"))
 	a.MOVQ(w, first)
-	a.ADDQ(operand.I32(blocks*size), field(productsAcc)) // the next point's follow the last column
+	a.productsEnd(blocks*size, n, "column", "point")
+}
+
+// productsEnd goes on to the next columns of blocks, whose sums are so many bytes on, and to the next points, whose sums follow those of the
+// last column. n is lost.
+func (a lanes) productsEnd(bytes int, n reg.Register, column, point string) {
+	a.ADDQ(operand.I32(bytes), field(productsAcc))
 	a.DECQ(field(productsColumn))
-	a.JNE(operand.LabelRef("column"))
+	a.JNE(operand.LabelRef(column))
 	a.MOVQ(field(productsPlane), n)
 	a.ADDQ(n, field(productsX))
 	a.DECQ(field(productsPoints))
-	a.JNE(operand.LabelRef("point"))
+	a.JNE(operand.LabelRef(point))
 	a.end()
 }

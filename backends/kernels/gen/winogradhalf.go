@@ -111,12 +111,5 @@ func (a lanes) halfProducts(f winogradForm) {
 	a.DECQ(groups)
 	a.JNE(operand.LabelRef("group"))
 	a.MOVQ(field(productsNextW), first)
-	a.ADDQ(operand.I32(size), field(productsAcc)) // the next column's follow the last block
-	a.DECQ(field(productsColumn))
-	a.JNE(operand.LabelRef("block"))
-	a.MOVQ(field(productsPlane), n)
-	a.ADDQ(n, field(productsX))
-	a.DECQ(field(productsPoints))
-	a.JNE(operand.LabelRef("column"))
-	a.end()
+	a.productsEnd(size, n, "block", "column")
 }
