@@ -199,10 +199,7 @@ func (b *burst) writes(n int) int {
 		puts[i] = t
 		x++
 		if held > 0 {
-			k := (x - off) & (len(stalls) - 1)
-			s := stalls[k]
-			stalls[k] = 0
-			x, off, held = x+s, off+s, held-s
+			x, off, held = heldUp(x, off, held, stalls)
 		}
 	}
 	b.x, b.off, b.held = x, off, held
@@ -220,11 +217,7 @@ func (b *burst) moves(n int) int {
 	i := 0
 	for ; i < len(came) && (held == 0 || b.alone); i++ {
 		for held > 0 && x <= came[i] {
-			x++
-			k := (x - off) & (len(stalls) - 1)
-			s := stalls[k]
-			stalls[k] = 0
-			x, off, held = x+s, off+s, held-s
+			x, off, held = heldUp(x+1, off, held, stalls)
 		}
 		at := max(x, came[i]+1)
 		t := at + lat + held
@@ -241,10 +234,7 @@ func (b *burst) moves(n int) int {
 		went[i], puts[i] = at, t
 		x = at + 1
 		if held > 0 {
-			k := (x - off) & (len(stalls) - 1)
-			s := stalls[k]
-			stalls[k] = 0
-			x, off, held = x+s, off+s, held-s
+			x, off, held = heldUp(x, off, held, stalls)
 		}
 	}
 	b.x, b.off, b.held = x, off, held

@@ -103,11 +103,15 @@ func (p *pipe) tick() {
 	if p.held == 0 {
 		return
 	}
-	s := &p.stalls[(p.x-p.off)&(len(p.stalls)-1)]
-	p.x += *s
-	p.off += *s
-	p.held -= *s
+	p.x, p.off, p.held = heldUp(p.x, p.off, p.held, p.stalls)
+}
+
+// heldUp is a pipe behind the stall of the tick that it is at, if there is one: loops keep it in registers.
+func heldUp(x, off, held int, stalls []int) (int, int, int) {
+	s := &stalls[(x-off)&(len(stalls)-1)]
+	n := *s
 	*s = 0
+	return x + n, off + n, held - n
 }
 
 // skip goes on by n ticks, wait to a clock cycle at least.
