@@ -200,9 +200,21 @@ type native[X uint8 | int16] interface {
 	Tile() int
 }
 
-// wholeDot is a convolution with its requantization: it writes all pixels of the output.
-type wholeDot[X, Y uint8 | int16] interface {
-	Run(dst []Y, x []X, scratch []int32)
+// wholeDot is a convolution with its requantization, and a pooling perhaps: it writes all pixels of the output.
+type wholeDot[X uint8 | int16] interface {
+	Run(out *cells, x []X, scratch []int32)
+}
+
+// wholeTo is one by a kernel that writes from a place in the output on.
+type wholeTo[X, Y uint8 | int16] struct {
+	kernel interface {
+		Run(dst []Y, x []X, scratch []int32)
+	}
+	at int
+}
+
+func (w wholeTo[X, Y]) Run(out *cells, x []X, scratch []int32) {
+	w.kernel.Run(cellsOf[Y](out)[w.at:], x, scratch)
 }
 
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
@@ -217,21 +229,18 @@ type asmDot[X uint8 | int16] struct {
 	mg      int                         // output channels of a group
 	to8     []*kernels.Requant32[uint8] // by group, or none
 	to16    []*kernels.Requant32[int16]
-	whole8  wholeDot[X, uint8] // does it all, or nil
-	whole16 wholeDot[X, int16]
-	chunk   int // pixels
-	scratch int // accumulators behind them
+	whole   wholeDot[X] // does it all, or nil
+	chunk   int         // pixels
+	scratch int         // accumulators behind them
 
 	// Where a pooling is a part of the work: its requantization, pixels at a time, and output.
-	pool8       *kernels.Requant32[uint8]
-	pool16      *kernels.Requant32[int16]
-	poolChunk   int
-	poolOut     *layout
-	poolRow     int // elements from a row of it to the next one
-	poolID      int
-	pixels      *kernels.PixelLanes[X] // that does all of it, or nil
-	poolTiles8  wholeDot[X, uint8]     // likewise
-	poolTiles16 wholeDot[X, int16]
+	pool8     *kernels.Requant32[uint8]
+	pool16    *kernels.Requant32[int16]
+	poolChunk int
+	poolOut   *layout
+	poolRow   int // elements from a row of it to the next one
+	poolID    int
+	poolWhole wholeDot[X] // does it all, or nil
 }
 
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
@@ -277,7 +286,9 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 		r.to16 = nil
 	}
 	if row := r.out.row(&k.Dot.Geometry); row > 0 && len(r.groups) == 1 {
-		r.whole8, r.whole16 = wholeOf(r, r.to8, row), wholeOf(r, r.to16, row)
+		if r.whole = wholeOf(r, r.to8, row); r.whole == nil {
+			r.whole = wholeOf(r, r.to16, row)
+		}
 	}
 	tile := r.groups[0].Tile()
 	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
@@ -290,19 +301,20 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 }
 
 // wholeOf is r with its requantization, or nil where kernels have none; row is the elements from a row of the output to the next one.
-func wholeOf[X, Y uint8 | int16](r *asmDot[X], to []*kernels.Requant32[Y], row int) wholeDot[X, Y] {
+func wholeOf[X, Y uint8 | int16](r *asmDot[X], to []*kernels.Requant32[Y], row int) wholeDot[X] {
 	if to == nil {
 		return nil
 	}
+	at := r.out.at(0, 0)
 	switch c := r.groups[0].(type) {
 	case *kernels.Winograd[X]:
 		if w := kernels.NewRequantWinograd(c, to[0], false, row); w != nil {
-			return w
+			return wholeTo[X, Y]{w, at}
 		}
 	case *kernels.Conv[X]:
 		if q, same := any(to[0]).(*kernels.Requant32[X]); same {
 			if w := kernels.NewRequantConv(c, q, r.d.OW, row); w != nil {
-				return any(w).(wholeDot[X, Y])
+				return wholeTo[X, X]{w, at}
 			}
 		}
 	}
@@ -327,12 +339,8 @@ func (r *asmDot[X]) run(s *State) {
 	d, f := r.d, r.fold
 	x := cellsOf[X](r.im.cells(s))
 	out := &s.bufs[r.id]
-	switch at := r.out.at(0, 0); {
-	case r.whole8 != nil:
-		r.whole8.Run(out.u8[at:], x, s.acc)
-		return
-	case r.whole16 != nil:
-		r.whole16.Run(out.i16[at:], x, s.acc)
+	if r.whole != nil {
+		r.whole.Run(out, x, s.acc)
 		return
 	}
 	mg, width := r.mg, r.groups[0].Width()

@@ -93,11 +93,15 @@ func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
 	if r.poolRow = r.poolOut.row(&w.Geometry); r.poolRow == 0 {
 		return false
 	}
-	if r.poolTiles8, r.poolTiles16 = poolOf(r, r.pool8), poolOf(r, r.pool16); r.poolTiles8 != nil || r.poolTiles16 != nil {
+	if r.poolWhole = poolOf(r, r.pool8); r.poolWhole == nil {
+		r.poolWhole = poolOf(r, r.pool16)
+	}
+	if r.poolWhole != nil {
 		return true
 	}
-	if r.pixels = r.pixelLanes(m, m.p.Kernels[j]); r.pixels != nil {
-		m.acc = max(m.acc, r.pixels.Scratch())
+	if p := r.pixelLanes(m, m.p.Kernels[j]); p != nil {
+		r.poolWhole = pixelDot[X]{p, r.poolOut.at(0, 0), r.poolRow}
+		m.acc = max(m.acc, p.Scratch())
 		return true
 	}
 	// Whole pairs of rows at a time, and whole tiles.
@@ -128,19 +132,22 @@ func (r *asmDot[X]) pixelLanes(m *Machine, k *hw.Kernel) *kernels.PixelLanes[X] 
 	return kernels.NewPixelLanes(m.level, s, d.Weights, shifted(d, l.zero, 0, d.OC), q)
 }
 
+// pixelDot is a PixelLanes that writes from a place in the output on, rows so many elements apart.
+type pixelDot[X uint8 | int16] struct {
+	lanes   *kernels.PixelLanes[X]
+	at, row int
+}
+
+func (p pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
+	p.lanes.Run(cellsOf[X](out)[p.at:], p.row, x, scratch)
+}
+
 // pooled is run with the pooling behind it.
 func (r *asmDot[X]) pooled(s *State) {
 	x, d, f := cellsOf[X](r.im.cells(s)), r.d, r.fold
 	out, l := &s.bufs[r.poolID], r.poolOut
-	switch at := l.at(0, 0); {
-	case r.poolTiles8 != nil:
-		r.poolTiles8.Run(out.u8[at:], x, s.acc)
-		return
-	case r.poolTiles16 != nil:
-		r.poolTiles16.Run(out.i16[at:], x, s.acc)
-		return
-	case r.pixels != nil:
-		r.pixels.Run(cellsOf[X](out)[at:], r.poolRow, x, s.acc)
+	if r.poolWhole != nil {
+		r.poolWhole.Run(out, x, s.acc)
 		return
 	}
 	width := r.groups[0].Width()

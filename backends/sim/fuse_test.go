@@ -28,17 +28,20 @@ func TestFuse(t *testing.T) {
 				if folded(f.pooler) {
 					foldedToo++
 				}
-				if d, ok := f.pooler.(*asmDot[uint8]); ok && d.pixels != nil {
-					lanes++
-				} else if ok && (d.poolTiles8 != nil || d.poolTiles16 != nil) {
-					whole++
-				}
-				if d, ok := f.pooler.(*asmDot[int16]); ok {
-					if d.poolTiles8 != nil || d.poolTiles16 != nil {
+				if d, ok := f.pooler.(*asmDot[uint8]); ok {
+					switch d.poolWhole.(type) {
+					case pixelDot[uint8]:
+						lanes++
+					case wholeTo[uint8, uint8], wholeTo[uint8, int16]:
 						whole++
 					}
-					if d.pixels != nil {
+				}
+				if d, ok := f.pooler.(*asmDot[int16]); ok {
+					switch d.poolWhole.(type) {
+					case pixelDot[int16]:
 						lanes++
+					case wholeTo[int16, uint8], wholeTo[int16, int16]:
+						whole++
 					}
 					if _, ok := d.groups[0].(*kernels.Winograd[int16]); ok {
 						tiles++

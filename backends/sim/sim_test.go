@@ -231,10 +231,12 @@ func folded(r runner) bool {
 func whole(r runner) bool {
 	switch r := r.(type) {
 	case *asmDot[uint8]:
-		_, ok := r.whole8.(*kernels.RequantConv[uint8])
+		w, _ := r.whole.(wholeTo[uint8, uint8])
+		_, ok := w.kernel.(*kernels.RequantConv[uint8])
 		return ok
 	case *asmDot[int16]:
-		_, ok := r.whole16.(*kernels.RequantConv[int16])
+		w, _ := r.whole.(wholeTo[int16, int16])
+		_, ok := w.kernel.(*kernels.RequantConv[int16])
 		return ok
 	}
 	return false

@@ -27,10 +27,10 @@ func tileRows(k *hw.Kernel, im *image) []int {
 }
 
 // poolOf is r in tiles with a pooling behind it, or nil where kernels have none.
-func poolOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y]) wholeDot[X, Y] {
+func poolOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y]) wholeDot[X] {
 	if c, ok := r.groups[0].(*kernels.Winograd[X]); ok && to != nil {
 		if w := kernels.NewRequantWinograd(c, to, true, r.poolRow); w != nil {
-			return w
+			return wholeTo[X, Y]{w, r.poolOut.at(0, 0)}
 		}
 	}
 	return nil
