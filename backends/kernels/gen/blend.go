@@ -71,9 +71,17 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	if sign {
 		a.VMOVQ(field(blendSign), r.sign)
 	}
-	halves := 3 - to // with AVX2, to is 2
-	if to == 1 {
+	halves := 3 - to                          // with AVX2, to is 2
+	inLanes := a.zmm && bytesA+bytesB+to == 3 // halves of lanes are unpacked, and packed where they were
+	switch {
+	case inLanes:
+		a.clear(r.zero)
+	case to == 1:
 		a.interleaved(r.order, reg.R8)
+	}
+	if a.zmm {
+		a.MOVL(operand.U32(1<<blendPlaces*0x10001), reg.R8L)
+		a.VPBROADCASTD(reg.R8L, r.places)
 	}
 	extend := func(bytes, half int, from reg.Register, to reg.VecPhysical) {
 		m := at(from, half*a.bytes()/2*bytes)
@@ -90,12 +98,23 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	}
 	a.MOVQ(field(blendCount), n)
 	a.Label("next")
+	if inLanes {
+		a.load(at(x, 0), r.mixed[1])
+		a.load(at(y, 0), a.v(0))
+		a.VPUNPCKLBW(a.v(0), r.mixed[1], r.mixed[0])
+		a.VPUNPCKHBW(a.v(0), r.mixed[1], r.mixed[1])
+	}
 	for half := range halves {
 		pairs, sums := []reg.VecPhysical{a.v(0), a.v(1)}, []reg.VecPhysical{a.v(2 + 2*half), a.v(3 + 2*half)}
-		extend(bytesA, half, x, pairs[0])
-		extend(bytesB, half, y, sums[0])
-		a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
-		a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
+		if inLanes {
+			a.VPUNPCKHBW(r.zero, r.mixed[half], pairs[1])
+			a.VPUNPCKLBW(r.zero, r.mixed[half], pairs[0])
+		} else {
+			extend(bytesA, half, x, pairs[0])
+			extend(bytesB, half, y, sums[0])
+			a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
+			a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
+		}
 		for i, p := range pairs {
 			a.blendSum(p, sums[i], bytesA+bytesB == 2, r)
 		}
@@ -111,7 +130,9 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	v, min, max := words[0], a.VPMINSW, a.VPMAXSW
 	if to == 1 {
 		a.VPACKUSWB(words[1], v, v)
-		a.VPERMQ(v, r.order, v)
+		if !inLanes {
+			a.VPERMQ(v, r.order, v)
+		}
 		min, max = a.VPMINUB, a.VPMAXUB
 	}
 	a.where(todo, nearestLimits, "limited", func() {
@@ -138,7 +159,10 @@ type blendRegs struct {
 	high, low, plus, add, lo, hi, mask, tie reg.VecPhysical
 	half                                    reg.VecPhysical // with sign
 	shift, sign                             reg.VecPhysical
-	order                                   reg.VecPhysical // of packed bytes
+	order                                   reg.VecPhysical    // of packed bytes
+	places                                  reg.VecPhysical    // words of 1<<blendPlaces
+	zero                                    reg.VecPhysical    // in lanes
+	mixed                                   [2]reg.VecPhysical // in lanes, bytes of either tensor
 }
 
 // numbers are those that are the same in all lanes, in the order of fields.
@@ -153,7 +177,8 @@ func (a lanes) blendRegs(sign bool) blendRegs {
 		r.half, r.mask, r.sign = a.v(12), nil, reg.X15
 	}
 	if a.zmm {
-		r.order = a.v(16)
+		r.order, r.zero, r.places = a.v(16), a.v(17), a.v(18)
+		r.mixed = [2]reg.VecPhysical{a.v(19), a.v(20)}
 	}
 	return r
 }
@@ -164,7 +189,7 @@ func (a lanes) blendSum(pairs, p reg.VecPhysical, bytes bool, r blendRegs) {
 	if a.zmm && bytes {
 		a.VMOVDQA32(r.plus, p)
 		a.VPDPWSSD(r.low, pairs, p)
-		a.VPSLLW(places, pairs, pairs)
+		a.VPMULLW(r.places, pairs, pairs)
 		a.VPDPWSSD(r.high, pairs, p)
 		return
 	}
