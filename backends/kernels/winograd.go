@@ -18,17 +18,34 @@ type Winograd[X uint8 | int16] struct {
 	parts     int // of elements, weights and products: 1, or 3 (see splitWinograd)
 	in, back  kernel
 	halves    bool  // see way
-	rows      []int // of the image, in bytes
+	rows      []int // of the image, in bytes, and the last one as often as tiles reach beyond it
 	ow, oh    int
-	c, oc     int     // channels
-	strip     int     // tiles in a row
-	group     int     // rows of tiles that are computed together
-	words     int     // of a register of elements
-	width     int     // channels of a tile's elements, in whole registers
-	columns   int     // of blocks of output channels
-	w         []int16 // [part][point][column][pair of terms][block][lane][2], or [column of points][column][pair][point of the column][lane][2]
-	bias      []int32 // [Width]
-	cols, out []int64 // of tiles: bytes to its columns in the scratch, and to its pixels in the accumulators
+	c, oc     int          // channels
+	strip     int          // tiles in a row
+	group     int          // rows of tiles that are computed together
+	words     int          // of a register of elements
+	width     int          // channels of a tile's elements, in whole registers
+	columns   int          // of blocks of output channels
+	w         []int16      // [part][point][column][pair of terms][block][lane][2], or [column of points][column][pair][point of the column][lane][2]
+	bias      []int32      // [Width]
+	cols, out []int64      // of tiles: bytes to its columns in the scratch, and to its pixels in the accumulators
+	work      winogradWork // without memory
+	calls     []winogradCall
+	rooms     [3]int // for transformed elements, products and columns, in accumulators
+}
+
+// winogradWork is what kernels are called with for a row of tiles, and their memory.
+type winogradWork struct {
+	in       tilesArgs
+	back     untilesArgs
+	elements []int16 // transformed
+	products []int32
+}
+
+// winogradCall is what the kernel that adds up products is called with for a winogradRun, but for memory, and where what it works on begins.
+type winogradCall struct {
+	productsArgs
+	elements, products, weights int
 }
 
 // productsForm is a kernel for some tiles by some blocks of output channels.
@@ -40,7 +57,7 @@ type productsForm struct {
 // tilesArgs is what the kernels of gen/winograd.go take that transform elements.
 type tilesArgs struct {
 	x             unsafe.Pointer
-	row           [9]int
+	row           [winogradSide]int
 	dst, strip    unsafe.Pointer
 	cols, step    int
 	tile          unsafe.Pointer
@@ -114,6 +131,9 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 	for _, p := range rows {
 		r.rows = append(r.rows, p*size)
 	}
+	for range winogradSide {
+		r.rows = append(r.rows, r.rows[len(rows)-1])
+	}
 	r.group = min((winogradTiles+r.strip-1)/r.strip, (oh+winogradOut-1)/winogradOut)
 	lanes := 2 * k.lanes
 	blocks := (oc + lanes - 1) / lanes
@@ -135,7 +155,24 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 		r.cols = append(r.cols, int64(x*stride*r.column()))
 		r.out = append(r.out, int64((i/r.strip*winogradOut*ow+x)*4*r.Width()))
 	}
+	r.prepare(size)
 	return r
+}
+
+// prepare makes what kernels are called with for elements of so many bytes, and the rooms.
+func (r *Winograd[X]) prepare(size int) {
+	width, tiles := r.Width(), r.parts*r.form.groups(r.group*r.strip)*r.form.tiles
+	r.rooms = [3]int{tiles * r.planes() * r.width / 2, tiles * r.products() * width, r.pixels() * r.column() / 4}
+	r.work.in = tilesArgs{cols: r.pixels(), step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip, blocks: r.width / r.words, plane: 2 * r.width}
+	r.work.back = untilesArgs{blocks: width / (2 * r.k.lanes), plane: 4 * width, ninth: ninth}
+	products, weights := 0, 0
+	for _, s := range r.runs {
+		in, back := r.work.in.plane, r.work.back.plane
+		r.calls = append(r.calls, winogradCall{productsArgs{points: r.parts * s.points / r.together(), columns: r.columns, steps: r.steps(s.terms),
+			tile: r.parts * r.planes() * in, plane: s.terms * in, tileAcc: r.parts * r.products() * back, row: r.side() * in, rowAcc: r.side() * back},
+			s.plane * r.width, products, weights})
+		products, weights = products+s.points*width, weights+s.points*4*r.steps(s.terms)*width // parts have one run
+	}
 }
 
 // column is the bytes of a column of the strip of tilesArgs: a register for each row, or two where bytes are apart.
@@ -266,14 +303,7 @@ func (r *Winograd[X]) Tile() int { return r.group * winogradOut * r.ow }
 
 // Scratch is how many accumulators more than the sums Run needs.
 func (r *Winograd[X]) Scratch() int {
-	t, m, s := r.scratch()
-	return t + m + s + winogradOut*r.side()*2*r.k.lanes
-}
-
-// scratch is the room for transformed elements, products and columns.
-func (r *Winograd[X]) scratch() (int, int, int) {
-	tiles := r.parts * r.form.groups(r.group*r.strip) * r.form.tiles
-	return tiles * r.planes() * r.width / 2, tiles * r.products() * r.Width(), r.pixels() * r.column() / 4
+	return r.rooms[0] + r.rooms[1] + r.rooms[2] + winogradOut*r.side()*2*r.k.lanes
 }
 
 // Run is as of Conv. acc must have room for Scratch after whole tiles.
@@ -289,7 +319,8 @@ func (r *Winograd[X]) groups(n int) int { return (n + r.Tile() - 1) / r.Tile() }
 func (r *Winograd[X]) sums(acc []int32, high int, tail []int32, x []X, first, n int) {
 	width, groups := r.Width(), r.groups(n)
 	_ = acc[high+groups*r.Tile()*width-1]
-	w := r.work(tail, x)
+	w := r.work
+	r.begin(&w, tail, x)
 	w.back.each, w.back.high, w.back.tile, w.back.row = unsafe.Pointer(unsafe.SliceData(r.bias)), 4*high, unsafe.Pointer(&r.out[0]), 4*width*r.ow
 	y, end := first/r.ow, (first+n)/r.ow
 	for i := range groups {
@@ -300,48 +331,31 @@ func (r *Winograd[X]) sums(acc []int32, high int, tail []int32, x []X, first, n 
 	}
 }
 
-// winogradWork is what kernels are called with, and their memory.
-type winogradWork struct {
-	in       tilesArgs
-	back     untilesArgs
-	elements []int16 // transformed
-	products []int32
-}
-
-// work begins to work on x with Scratch memory.
-func (r *Winograd[X]) work(scratch []int32, x []X) winogradWork {
-	tn, mn, sn := r.scratch()
+// begin gives w Scratch memory, to work on x.
+func (r *Winograd[X]) begin(w *winogradWork, scratch []int32, x []X) {
+	_ = x[r.rows[len(r.rows)-1]/int(unsafe.Sizeof(x[0]))+r.pixels()*r.c-1]
 	scratch = scratch[:r.Scratch()]
-	t, m, strip, square := scratch[:tn], scratch[tn:tn+mn], scratch[tn+mn:tn+mn+sn], scratch[tn+mn+sn:]
-	size := int(unsafe.Sizeof(x[0]))
-	_ = x[r.rows[len(r.rows)-1]/size+r.pixels()*r.c-1]
-	return winogradWork{
-		in: tilesArgs{x: unsafe.Pointer(&x[0]), strip: unsafe.Pointer(&strip[0]), cols: r.pixels(), step: r.c * size, tile: unsafe.Pointer(&r.cols[0]), tiles: r.strip,
-			plane: 2 * r.width},
-		back:     untilesArgs{x: unsafe.Pointer(&m[0]), square: unsafe.Pointer(&square[0]), plane: 4 * r.Width(), ninth: ninth},
-		elements: unsafe.Slice((*int16)(unsafe.Pointer(&t[0])), 2*len(t)),
-		products: m,
-	}
+	t, m, strip := scratch[:r.rooms[0]], scratch[r.rooms[0]:], scratch[r.rooms[0]+r.rooms[1]:]
+	w.elements, w.products = unsafe.Slice((*int16)(unsafe.Pointer(&t[0])), 2*len(t)), m[:r.rooms[1]]
+	w.in.x, w.in.strip = unsafe.Pointer(&x[0]), unsafe.Pointer(&strip[0])
+	w.back.x, w.back.square = unsafe.Pointer(&m[0]), unsafe.Pointer(&strip[r.rooms[2]])
 }
 
 // multiply makes the products of a group of rows of tiles from pixel row y on, before end, and of none that start after the row last.
 func (r *Winograd[X]) multiply(w *winogradWork, y, end, last int) {
-	rows, width := 0, r.Width() // of tiles
+	rows := 0 // of tiles
 	for ; rows < r.group && y < end; rows++ {
-		for j := range r.side() {
-			w.in.row[j] = r.rows[min(min(y, last)*r.stride+j, len(r.rows)-1)]
-		}
-		w.in.dst, w.in.blocks = unsafe.Pointer(&w.elements[rows*r.strip*r.parts*r.planes()*r.width]), r.width/r.words
+		w.in.row = [winogradSide]int(r.rows[min(y, last)*r.stride:])
+		w.in.dst, w.in.blocks = unsafe.Pointer(&w.elements[rows*r.strip*r.parts*r.planes()*r.width]), r.work.in.blocks
 		r.in.call(unsafe.Pointer(&w.in))
 		y += winogradOut
 	}
-	products, weights := w.products, r.w
-	for _, s := range r.runs {
-		p := productsArgs{x: unsafe.Pointer(&w.elements[s.plane*r.width]), w: unsafe.Pointer(&weights[0]), acc: unsafe.Pointer(&products[0]), points: r.parts * s.points / r.together(), columns: r.columns,
-			groups: r.form.groups(rows * r.strip), steps: r.steps(s.terms), tile: r.parts * r.planes() * w.in.plane, plane: s.terms * w.in.plane, tileAcc: r.parts * r.products() * w.back.plane,
-			row: r.side() * w.in.plane, rowAcc: r.side() * w.back.plane}
+	w.back.tiles = rows * r.strip
+	groups := r.form.groups(w.back.tiles)
+	for i := range r.calls {
+		c := &r.calls[i]
+		p := c.productsArgs
+		p.x, p.w, p.acc, p.groups = unsafe.Pointer(&w.elements[c.elements]), unsafe.Pointer(&r.w[c.weights]), unsafe.Pointer(&w.products[c.products]), groups
 		r.form.kernel.call(unsafe.Pointer(&p))
-		products, weights = products[s.points*width:], weights[s.points*4*r.steps(s.terms)*width:] // parts have one run
 	}
-	w.back.tiles, w.back.blocks = rows*r.strip, width/(2*r.k.lanes)
 }

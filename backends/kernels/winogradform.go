@@ -19,8 +19,9 @@ type winogradForm struct {
 type winogradRun struct{ plane, points, terms int }
 
 const (
-	winogradOut = 4          // the side of a tile of sums
-	ninth       = 0x38e38e39 // 1/9 modulo 2^32
+	winogradOut  = 4          // the side of a tile of sums
+	winogradSide = 9          // the longest one of elements
+	ninth        = 0x38e38e39 // 1/9 modulo 2^32
 )
 
 var winogradForms = [2]winogradForm{
