@@ -63,7 +63,7 @@ func newWideDot(level Level, pixels, off []int, run int, w []int32, x span) (*wi
 		n := together(sizes, blocks-b)
 		p := widePart{kernel: wideDotKernel(level, tile > 1, n), channel: b * lanes, blocks: n}
 		ws := w[p.channel*k : min(oc, p.channel+n*lanes)*k]
-		segments := segmentsOf(steps, ws, k, x)
+		segments := segmentsOf(needed(steps, ws, k), ws, k, x)
 		if len(segments) > mostSegments {
 			return nil, fmt.Errorf("kernels: wide convolution: want at most %d segments, got %d", mostSegments, len(segments))
 		}
@@ -136,6 +136,24 @@ func stepsOf(off []int, run int, w []int32, x span) []wideStep {
 		}
 	}
 	return steps
+}
+
+// needed are those steps that have a weight other than zero, but at least one.
+func needed(steps []wideStep, w []int32, k int) []wideStep {
+	r := slices.DeleteFunc(slices.Clone(steps), func(s wideStep) bool {
+		for c := 0; c < len(w); c += k {
+			for _, v := range w[c+s.weight:][:s.n] {
+				if v != 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	if len(r) == 0 {
+		return steps[:1]
+	}
+	return r
 }
 
 // among is the number of steps that segmentsOf looks at before it chooses one: for every step this number times the channels.

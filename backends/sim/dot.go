@@ -136,7 +136,7 @@ func (m *Machine) prepareDot(k *hw.Kernel, e *epilogue) runner {
 		if words && narrow {
 			return nativeDot[int16](m, k, im, e, deep)
 		}
-		if words && (d.Groups == 1 || deep) {
+		if words {
 			if r := wideDot(m, k, im, e, deep); r != nil {
 				return r
 			}
@@ -249,8 +249,8 @@ const cached = 4096
 func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner {
 	d, f := k.Dot, 1
 	tiles := winograd[X](m, k, &im)
-	if tiles == nil {
-		d, f = fold(d, m.level, int(unsafe.Sizeof(X(0))))
+	if size := int(unsafe.Sizeof(X(0))); tiles == nil && !deep {
+		d, f = fold(merge(d, m.level, size), m.level, size)
 	}
 	r := &asmDot[X]{d: d, fold: f, id: k.Out.ID, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
 	add := func(c native[X], err error) {

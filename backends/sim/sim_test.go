@@ -13,7 +13,7 @@ import (
 
 // randomDot is a program of one convolution with random geometry, groups, padding value and weights.
 func randomDot(r *rand.Rand) *hw.Program {
-	groups := 1 + r.IntN(3)
+	groups := 1 + r.IntN(9)
 	cg, mg := 1+r.IntN(4), 1+r.IntN(5)
 	if r.IntN(3) == 0 {
 		groups, cg, mg = 1, 1+r.IntN(20), 1+r.IntN(80)

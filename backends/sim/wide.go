@@ -28,7 +28,7 @@ func wideDot(m *Machine, k *hw.Kernel, im image, e *epilogue, deep bool) runner 
 		p := deepPart(d, &im)
 		c, err = kernels.NewWideDeep(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.weights, p.bias)
 	} else {
-		p := parts(d, &im)[0]
+		p := parts(merged(d, d.Groups), &im)[0] // steps whose weights are all zero are left out
 		c, err = kernels.NewWide(m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias, x.Lo-zero, x.Hi-zero)
 		if rows := tileRows(k, &im); err == nil && rows != nil && d.SH == 1 {
 			if t := c.InTiles(m.level, rows, d.OW, d.Weights, x.Lo-zero, x.Hi-zero); t != nil {
