@@ -112,3 +112,20 @@ func TestRunAllocations(t *testing.T) {
 		t.Errorf("%v allocations for a run, want 4", n)
 	}
 }
+
+// TestStateAllocations: what commonly follows a hardware program takes no new memory.
+func TestStateAllocations(t *testing.T) {
+	s := newInterp(t, `graph net(%x f32[N,3]) {
+  %a f32[N,3] = Relu(%x)
+  %y f32[N,3] = Softmax<axis=-1>(%a)
+  return %y
+}`).NewState()
+	in := []*tensor.T{tensor.Floats([]int{2, 3}, 1, -2, 3, 4, 5, -6)}
+	if n := testing.AllocsPerRun(100, func() {
+		if _, err := s.Run(in); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for a run, want none", n)
+	}
+}

@@ -87,6 +87,10 @@ func (p *plan) memory(outputs []int) *memory {
 	if m, ok := p.memories.Get().(*memory); ok {
 		return m
 	}
+	return p.newMemory(outputs)
+}
+
+func (p *plan) newMemory(outputs []int) *memory {
 	m := &memory{env: slices.Clone(p.consts), own: make([]bool, len(p.consts)), made: make([]*tensor.T, len(p.consts)), outputs: outputs}
 	for _, n := range p.g.Nodes {
 		m.args = slices.Grow(m.args, len(n.In))
@@ -176,10 +180,18 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 	mem := p.memory(m.outputs)
 	defer p.free(mem)
 	mem.again = observe == nil
+	if err := m.run(p, mem, in, observe); err != nil {
+		return nil, err
+	}
+	return m.results(p, mem, in), nil
+}
+
+// run leaves the outputs in mem.
+func (m *Interp) run(p *plan, mem *memory, in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) (err error) {
 	env, own := mem.env, mem.own
 	for i, k := range m.inputs {
 		if env[k], err = input(p.level, p.values[k], in[i]); err != nil {
-			return nil, fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
+			return fmt.Errorf("%s: input %q: %w", m.g.Name, m.values[k].Name, err)
 		}
 		if observe != nil {
 			observe(m.values[k], env[k])
@@ -207,7 +219,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 		}
 		native, err := p.eval(mem, i, n, s, observe == nil && s.last && own[s.in[0]])
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for j, k := range s.out {
 			env[k], own[k] = mem.res[j], native
@@ -219,7 +231,7 @@ func (m *Interp) Run(in []*tensor.T, observe func(v *ir.Value, t *tensor.T)) ([]
 			env[k] = nil
 		}
 	}
-	return m.results(p, mem, in), nil
+	return nil
 }
 
 // results collects the outputs. They belong to the caller, so they must not share data with constants, its own inputs or the next run.

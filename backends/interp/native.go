@@ -93,7 +93,7 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 		}
 		return result()
 	}
-	switch n.Op.(type) {
+	switch o := n.Op.(type) {
 	case *op.Conv:
 		if r := p.alone[i]; r != nil {
 			return r.run(mem, func(int) *tensor.T { return x })[0]
@@ -125,6 +125,10 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
 			y := inPlace()
 			kernels.AddFloats(p.level, y.F, x.F, b.F)
+			return y
+		}
+	case *op.Softmax:
+		if y := result(); o.Write(y.F, x) == nil {
 			return y
 		}
 	}

@@ -97,7 +97,19 @@ func TestAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var outs [][]*tensor.T
+		state := m.NewState()
+		var outs, again [][]*tensor.T
+		for _, in := range ins {
+			out, err := state.Run(in)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			var kept []*tensor.T
+			for _, y := range out {
+				kept = append(kept, y.Clone())
+			}
+			again = append(again, kept)
+		}
 		for _, in := range ins {
 			out, err := m.Run(in, nil)
 			if err != nil {
@@ -115,8 +127,8 @@ func TestAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			for k, w := range want {
-				if !w.Equal(outs[i][k]) {
-					t.Fatalf("seed %d, input %d, output %d: got %v, want %v\n%v", seed, i, k, outs[i][k].F, w.F, g)
+				if !w.Equal(outs[i][k]) || !w.Equal(again[i][k]) {
+					t.Fatalf("seed %d, input %d, output %d: got %v and by a State %v, want %v\n%v", seed, i, k, outs[i][k].F, again[i][k].F, w.F, g)
 				}
 			}
 		}

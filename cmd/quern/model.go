@@ -177,7 +177,7 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		}
 		shapes = append(shapes, s)
 	}
-	runs := func(observe func(v *ir.Value, t *tensor.T)) runner {
+	runs := func(run func(in []*tensor.T) ([]*tensor.T, error)) runner {
 		x := make([]*tensor.T, len(shapes))
 		for i, s := range shapes {
 			x[i] = &tensor.T{Elem: tensor.F32, Shape: s}
@@ -186,10 +186,10 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 			for i := range x {
 				x[i].F = in[i]
 			}
-			return m.Run(x, observe)
+			return run(x)
 		}
 	}
-	b := &backend{name: "interp", outputs: g.Outputs, new: func() runner { return runs(nil) }}
+	b := &backend{name: "interp", outputs: g.Outputs, new: func() runner { return runs(m.NewState().Run) }}
 	at := map[*ir.Value]int{}
 	for _, v := range g.Inputs {
 		at[v] = -1
@@ -205,7 +205,9 @@ func interpBackend(g *ir.Graph) (*backend, error) {
 		}
 	}
 	b.timed = func(after func(int)) runner {
-		return runs(func(v *ir.Value, _ *tensor.T) { after(at[v]) })
+		return runs(func(in []*tensor.T) ([]*tensor.T, error) {
+			return m.Run(in, func(v *ir.Value, _ *tensor.T) { after(at[v]) })
+		})
 	}
 	return b, nil
 }
@@ -246,6 +248,10 @@ func simBackend(g *ir.Graph) (*backend, error) {
 	b := &backend{name: "sim", outputs: g.Outputs}
 	// results makes the model's outputs of the program's, in memory that the runs of one state share.
 	results := func() func(y [][]float32) ([]*tensor.T, error) {
+		var rest *interp.State
+		if tail != nil {
+			rest = tail.NewState()
+		}
 		out := make([]*tensor.T, len(shapes))
 		for i, s := range shapes {
 			out[i] = &tensor.T{Elem: tensor.F32, Shape: s}
@@ -269,8 +275,8 @@ func simBackend(g *ir.Graph) (*backend, error) {
 					t.I[j] = int64(f)
 				}
 			}
-			if tail != nil {
-				return tail.Run(out, nil)
+			if rest != nil {
+				return rest.Run(out)
 			}
 			return ordered, nil
 		}

@@ -35,38 +35,51 @@ func alongAxis(in []*ir.Type, axis int) ([]ir.Type, error) {
 	return sameType(in[0]), nil
 }
 
-func (o *Softmax) Eval(in []*tensor.T) ([]*tensor.T, error) {
-	return softmax(in[0], o.Axis, func(e, sum float64) float32 { return float32(math.Exp(e) / sum) })
-}
+func (o *Softmax) Eval(in []*tensor.T) ([]*tensor.T, error)    { return softmax(in[0], o.Axis, false) }
+func (o *LogSoftmax) Eval(in []*tensor.T) ([]*tensor.T, error) { return softmax(in[0], o.Axis, true) }
 
-func (o *LogSoftmax) Eval(in []*tensor.T) ([]*tensor.T, error) {
-	return softmax(in[0], o.Axis, func(e, sum float64) float32 { return float32(e - math.Log(sum)) })
-}
-
-// softmax calls f with x - max and the sum of the exponentials of that.
-func softmax(x *tensor.T, axis int, f func(e, sum float64) float32) ([]*tensor.T, error) {
-	a, err := axisOf(axis, len(x.Shape))
-	if err != nil {
+func softmax(x *tensor.T, axis int, log bool) ([]*tensor.T, error) {
+	y := tensor.New(x.Elem, x.Shape...)
+	if err := writeSoftmax(y.F, x, axis, log); err != nil {
 		return nil, err
 	}
-	y := tensor.New(x.Elem, x.Shape...)
+	return []*tensor.T{y}, nil
+}
+
+// Write is Eval into memory that is there.
+func (o *Softmax) Write(y []float32, x *tensor.T) error { return writeSoftmax(y, x, o.Axis, false) }
+
+// writeSoftmax makes Softmax or its logarithm in float64, from exponentials of x less the largest.
+func writeSoftmax(y []float32, x *tensor.T, axis int, log bool) error {
+	a, err := axisOf(axis, len(x.Shape))
+	if err != nil {
+		return err
+	}
 	outer, inner := block(x.Shape, a)
 	n := x.Shape[a] * inner
+	var few [32]float64 // spares an allocation
+	exps := append(few[:0], make([]float64, x.Shape[a])...)
 	for o := range outer {
 		for i := range inner {
-			lo, hi := o*n+i, (o+1)*n
+			at := func(k int) int { return o*n + i + k*inner }
 			top := math.Inf(-1)
-			for k := lo; k < hi; k += inner {
-				top = max(top, float64(x.F[k]))
+			for k := range exps {
+				top = max(top, float64(x.F[at(k)]))
 			}
 			sum := 0.0
-			for k := lo; k < hi; k += inner {
-				sum += math.Exp(float64(x.F[k]) - top)
+			for k := range exps {
+				exps[k] = math.Exp(float64(x.F[at(k)]) - top)
+				sum += exps[k]
 			}
-			for k := lo; k < hi; k += inner {
-				y.F[k] = f(float64(x.F[k])-top, sum)
+			if log {
+				sum = math.Log(sum)
+			}
+			for k, e := range exps {
+				if y[at(k)] = float32(e / sum); log {
+					y[at(k)] = float32(float64(x.F[at(k)]) - top - sum)
+				}
 			}
 		}
 	}
-	return []*tensor.T{y}, nil
+	return nil
 }
