@@ -300,16 +300,33 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 				mul = append(mul, at(numbers, (1+int(most-shifts[i]))*a.bytes()))
 			}
 			packed := a.nearestInts(bytes, v, mul, r, label)
-			per := 4 / len(packed)
-			for j := range 4 {
-				m := operand.Mem{Base: p}
-				if j%2 > 0 {
-					m.Index, m.Scale = pixel, 1
+			apart := func() {
+				per := 4 / len(packed)
+				for j := range 4 {
+					m := operand.Mem{Base: p}
+					if j%2 > 0 {
+						m.Index, m.Scale = pixel, 1
+					}
+					a.storePart(packed[j/per], j%per, per, m)
+					if j == 1 {
+						next()
+					}
 				}
-				a.storePart(packed[j/per], j%per, per, m)
-				if j == 1 {
-					next()
+			}
+			if a.zmm && !pool {
+				// With one register of channels, pixels lie side by side.
+				a.CMPQ(pixel, operand.Imm(uint64(bytes*a.bytes()/4)))
+				a.JNE(operand.LabelRef(label + "Apart"))
+				for i, v := range packed {
+					a.store(v, at(p, i*a.bytes()))
 				}
+				next()
+				a.JMP(operand.LabelRef(label + "Next"))
+				a.Label(label + "Apart")
+				apart()
+				a.Label(label + "Next")
+			} else {
+				apart()
 			}
 			s.give(v...)
 		}
