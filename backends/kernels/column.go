@@ -52,7 +52,7 @@ type columnKernels struct {
 	nearest                            [2]nearestKernels // by bytes of an element, less 1
 	splitBlend                         kernel
 	finish16                           kernel
-	rows, quantize                     [2]kernel // by bytes of an element, less 1
+	rows, quantize, reals              [2]kernel // by bytes of an element, less 1
 	weave                              kernel
 	winograd                           winogradKernels
 }

@@ -45,11 +45,13 @@ const (
 	kNearestPool8AVX512
 	kMax8AVX512
 	kDeep8AVX512
+	kReals8AVX512
 	kScale16AVX512
 	kNearest16AVX512
 	kNearestPool16AVX512
 	kMax16AVX512
 	kDeep16AVX512
+	kReals16AVX512
 	kGridAVX512
 	kReluFloatsAVX512
 	kAddFloatsAVX512
@@ -146,6 +148,7 @@ const (
 	kNearestPool16AVX2
 	kMax16AVX2
 	kDeep16AVX2
+	kReals16AVX2
 	kGridAVX2
 	kReluFloatsAVX2
 	kAddFloatsAVX2
@@ -295,6 +298,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max8AVX512(a)
 	case kDeep8AVX512:
 		deep8AVX512(a)
+	case kReals8AVX512:
+		reals8AVX512(a)
 	case kScale16AVX512:
 		scale16AVX512(a)
 	case kNearest16AVX512:
@@ -305,6 +310,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max16AVX512(a)
 	case kDeep16AVX512:
 		deep16AVX512(a)
+	case kReals16AVX512:
+		reals16AVX512(a)
 	case kGridAVX512:
 		gridAVX512(a)
 	case kReluFloatsAVX512:
@@ -497,6 +504,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max16AVX2(a)
 	case kDeep16AVX2:
 		deep16AVX2(a)
+	case kReals16AVX2:
+		reals16AVX2(a)
 	case kGridAVX2:
 		gridAVX2(a)
 	case kReluFloatsAVX2:
@@ -754,6 +763,9 @@ func max8AVX512(a unsafe.Pointer)
 func deep8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func reals8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func scale16AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -767,6 +779,9 @@ func max16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func reals16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func gridAVX512(a unsafe.Pointer)
@@ -1055,6 +1070,9 @@ func max16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func reals16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func gridAVX2(a unsafe.Pointer)

@@ -3728,6 +3728,29 @@ tap:
 	VZEROUPPER
 	RET
 
+// func reals8AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·reals8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VPBROADCASTD 24(AX), Z1
+	VBROADCASTSS 32(AX), Z2
+
+next:
+	VPMOVZXBD (SI), Z0
+	VPADDD    Z1, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+16, SI
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
 // func scale16AVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VL
 TEXT ·scale16AVX512(SB), NOSPLIT, $0-8
@@ -4279,6 +4302,29 @@ tap:
 	ADDQ      72(AX), DI
 	DECQ      R13
 	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func reals16AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·reals16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VPBROADCASTD 24(AX), Z1
+	VBROADCASTSS 32(AX), Z2
+
+next:
+	VPMOVSXWD (SI), Z0
+	VPADDD    Z1, Z0, Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    Z2, Z0, Z0
+	VMOVUPS   Z0, (DI)
+	ADDQ      $+32, SI
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
 	VZEROUPPER
 	RET
 
@@ -21030,6 +21076,29 @@ tap:
 	ADDQ      72(AX), DI
 	DECQ      R13
 	JNE       pixel
+	VZEROUPPER
+	RET
+
+// func reals16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·reals16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), DX
+	VPBROADCASTD 24(AX), Y1
+	VBROADCASTSS 32(AX), Y2
+
+next:
+	VPMOVSXWD (SI), Y0
+	VPADDD    Y1, Y0, Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y2, Y0, Y0
+	VMOVUPS   Y0, (DI)
+	ADDQ      $+16, SI
+	ADDQ      $+32, DI
+	DECQ      DX
+	JNE       next
 	VZEROUPPER
 	RET
 

@@ -129,14 +129,3 @@ func places(p *hw.Port) []int32 {
 	}
 	return r
 }
-
-// dequantize is Port.Dequantize with the places made beforehand.
-func dequantize(p *hw.Port, places []int32, dst []float32, src []int64) {
-	for i, v := range src {
-		to := i
-		if places != nil {
-			to = int(places[i])
-		}
-		dst[to] = p.Quant.Dequantize(v, 0)
-	}
-}

@@ -73,6 +73,43 @@ func withInput(t *testing.T, r *rand.Rand, bits int, round ir.Round) *hw.Program
 	return p
 }
 
+// TestOutputs compares native conversion of outputs with the port's own, of elements of all sizes and in several layouts.
+func TestOutputs(t *testing.T) {
+	for _, level := range kernels.Levels() {
+		for seed := range uint64(120) {
+			r := rand.New(rand.NewPCG(seed, 11))
+			p := withInput(t, r, 2+r.IntN(22), ir.HalfEven)
+			y := p.Outputs[0]
+			if seed%2 == 0 {
+				p.Inputs[0].Shape = []int{20 + r.IntN(20), 20 + r.IntN(20), 1 + r.IntN(20)}
+				y.Shape = p.Inputs[0].Shape
+			}
+			scale := []float64{0.25, float64(float32(r.Float64())), r.Float64()}[r.IntN(3)]
+			y.Port = &hw.Port{Name: "y", Perm: p.Inputs[0].Port.Perm, Shape: make([]int, 3), Quant: &ir.Quant{Scale: []float64{scale}, Zero: []int64{y.Range.Lo}, Min: y.Range.Lo, Max: y.Range.Hi}}
+			for i, a := range y.Port.Perm {
+				y.Port.Shape[a] = y.Shape[i]
+			}
+			p.Inputs[0].Port.Shape = y.Port.Shape
+			m, err := newMachine(p, level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, in := elements(r, p.Inputs[0]), make([]float32, y.Len())
+			p.Inputs[0].Port.Dequantize(in, x)
+			s := m.NewState()
+			got, err := s.RunFloat([][]float32{in})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := make([]float32, y.Len())
+			y.Port.Dequantize(want, s.Buffer(y))
+			if !slices.Equal(got[0], want) {
+				t.Fatalf("%v seed %d: got %v, want %v", level, seed, got[0], want)
+			}
+		}
+	}
+}
+
 // TestRunPixels compares bytes with the reals that they stand for.
 func TestRunPixels(t *testing.T) {
 	for _, level := range kernels.Levels() {

@@ -23,13 +23,14 @@ type Machine struct {
 	layouts []layout  // by buffer ID
 	pads    []int64   // the value of each layout's border
 	inputs  []*input  // of the program, nil where portable code quantizes
-	outputs [][]int32 // places of the program's outputs
+	outputs []*output // of the program
 	steps   []runner
 	elided  []runner // by buffer ID: what writes a buffer that runs leave out, or nil
 	copies  []border // images that are not a buffer itself
 	row     int      // longest row that a scalar program works on
 	cols    int      // most columns of a scalar program
 	acc     int      // most accumulators of native code
+	reals   int      // most reals of an output that are turned around at a time
 }
 
 // runner is one kernel made ready.
@@ -69,7 +70,7 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 		m.inputs = append(m.inputs, m.prepareInput(b))
 	}
 	for _, b := range p.Outputs {
-		m.outputs = append(m.outputs, places(b.Port))
+		m.outputs = append(m.outputs, m.prepareOutput(b))
 	}
 	return m, nil
 }
@@ -107,11 +108,12 @@ type State struct {
 	scratch cells // of native inputs, in the types of their buffers
 	out     [][]int64
 	outF    [][]float32
+	reals   []float32
 }
 
 // NewState allocates all memory that runs need.
 func (m *Machine) NewState() *State {
-	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc)}
+	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc), reals: make([]float32, m.reals)}
 	for i := range m.layouts {
 		l, pad := &m.layouts[i], m.pads[i]
 		if !l.holds(pad) {
@@ -156,11 +158,15 @@ func (s *State) Run(in [][]int64) ([][]int64, error) {
 		}
 		s.write(b, in[i])
 	}
-	return s.run(), nil
+	s.run()
+	for i, b := range p.Outputs {
+		s.read(b, s.out[i])
+	}
+	return s.out, nil
 }
 
 // run executes the kernels on the input buffers.
-func (s *State) run() [][]int64 {
+func (s *State) run() {
 	if s.Before != nil {
 		s.Before()
 	}
@@ -170,10 +176,6 @@ func (s *State) run() [][]int64 {
 			s.After(s.m.p.Kernels[i])
 		}
 	}
-	for i, b := range s.m.p.Outputs {
-		s.read(b, s.out[i])
-	}
-	return s.out
 }
 
 // RunFloat is Run from and to the reals of the model's tensors (row major, without the batch axis), converted by the ports. The result
@@ -200,9 +202,9 @@ func (s *State) RunFloat(in [][]float32) ([][]float32, error) {
 
 // results runs the kernels and makes reals of the outputs.
 func (s *State) results() [][]float32 {
-	out := s.run()
-	for i, b := range s.m.p.Outputs {
-		dequantize(b.Port, s.m.outputs[i], s.outF[i], out[i])
+	s.run()
+	for i, o := range s.m.outputs {
+		o.get(s, s.outF[i], s.out[i])
 	}
 	return s.outF
 }

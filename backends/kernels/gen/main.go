@@ -74,6 +74,7 @@ func generate() (map[string][]byte, error) {
 			l.nearest(bytes, true)
 			l.maxPool(bytes)
 			l.deep(bytes)
+			l.reals(bytes)
 		}
 		l.grid()
 		l.elementwises()
