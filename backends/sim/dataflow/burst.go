@@ -76,9 +76,7 @@ func (p *proc) many() bool {
 	p.at, p.left, p.i = at, left, i
 	if b.pulled > 0 {
 		went := b.went[:b.pulled]
-		if starved := p.x - p.off - began - n; starved > 0 {
-			p.starve(starved, read)
-		}
+		p.starved += p.x - p.off - began - n
 		if p.first == 0 {
 			p.first = went[0] + p.lat
 		}

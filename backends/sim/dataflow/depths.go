@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"quern/ir/hw/stream"
 )
 
 const (
-	sizeRuns = 3          // samples in a row that depths are tried with: the pipeline of stages is full after the first
-	sizeMost = 48         // samples after which the schedule should repeat
-	sizeTry  = 12         // trials that lower depths, each time; more for small networks:
-	sizeWork = 12_000_000 // words that may pass in them
+	sizeRuns  = 3         // samples in a row that depths are tried with: the pipeline of stages is full after the first
+	sizeMost  = 48        // samples after which the schedule should repeat
+	sizeStart = 32        // words that are tried at first: what a LUT holds of a bit
+	sizeTry   = 4         // trials that lower depths; more for small networks:
+	sizeWork  = 6_000_000 // words that may pass in them
 )
 
 // Size sets the depth of every channel, and returns the timing with those depths (Steady).
@@ -21,10 +20,11 @@ const (
 // The least interval is that of the slowest stage, which FIFOs of any depth allow, as a network has no loops. Depths are found for 1 % more,
 // in these steps:
 //
-//   - Branches that part at a Fork and meet again need FIFOs that hold what the longer branch has under way: those before the stages
-//     that read several channels are unbounded at first, and get the most words that they held in the end.
-//   - All others get more than the least depth only as far as the interval needs it: a stage cannot begin a sample while it ends the one
-//     before, and what is next to it must not wait for that.
+//   - Branches that part at a Fork and meet again need FIFOs that hold what the longer branch has under way: channels get the words that
+//     they hold if each stage goes on only when all behind it wait (lazy), so that nothing stands still.
+//   - Some get more as far as the interval needs it: a stage cannot begin a sample while it ends the one before, and what is next to it
+//     must not wait for that. Which they are is seen from what the last word waited for (network.critical): of channels in series,
+//     which are as good as each other, that which costs least.
 //   - Depths are lowered again, many together and then ever fewer, to where they take less (Channel.Resources has steps) as long as
 //     the interval stays.
 //   - Depths that are not enough without the words that pipelines hold are raised (Live), so that no deadlock depends on the latency that
@@ -32,38 +32,28 @@ const (
 //
 // FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network of counters is run, a few samples each time.
 func Size(d *stream.Design) (*Timing, error) {
-	z := &sizer{d: d, n: newNetwork(compile(d)), depth: make([]int, len(d.Channels))}
+	z := &sizer{d: d, n: newNetwork(compile(d))}
+	z.n.keep = sizeRuns
 	least := 0
 	for _, s := range d.Stages {
 		least = max(least, s.Iterations()+s.Latency()-1+restart)
 	}
 	z.goal = least + least/100
+	z.depth = lazy(z.n.p)
 	words := 0
-	for _, c := range d.Channels {
+	for i, c := range d.Channels {
+		z.depth[i] = max(z.depth[i], min(sizeStart, z.unbounded(i)))
 		words += sizeRuns * c.Words
 	}
-	z.most = min(max(sizeTry, sizeWork/words), 5*sizeTry)
-	var chain, meet []int
-	for i, c := range d.Channels {
-		if len(c.To.In) > 1 {
-			z.depth[i] = sizeRuns * c.Words
-			meet = append(meet, i)
-		} else {
-			chain = append(chain, i)
-		}
-	}
-	if err := z.start(chain); err != nil {
+	if err := z.raise(); err != nil {
 		return nil, err
 	}
-	t, err := z.try(true)
-	if err != nil {
-		return nil, err
+	all := make([]int, len(d.Channels))
+	for i := range all {
+		all[i] = i
 	}
-	for _, i := range meet {
-		z.depth[i] = max(stream.MinDepth, t.Marks[i])
-	}
-	z.trials = 0
-	z.lower(z.dearest(meet))
+	z.trials = min(max(sizeTry, sizeWork/words), 60)
+	z.lower(z.dearest(all))
 	for i, c := range d.Channels {
 		c.Depth = fill(c, z.depth[i])
 	}
@@ -71,7 +61,9 @@ func Size(d *stream.Design) (*Timing, error) {
 		return nil, err
 	}
 	// The trials look at few samples: what they missed is small.
+	var t *Timing
 	for range 20 {
+		var err error
 		if t, err = Steady(d, sizeMost); err != nil || t.Interval <= z.goal {
 			return t, err
 		}
@@ -88,9 +80,11 @@ type sizer struct {
 	n      *network
 	depth  []int // by channel
 	goal   int   // clock cycles between runs
-	trials int
-	most   int // trials each time
+	trials int   // left to lower depths
 }
+
+// unbounded is a depth that never holds a stage up in a trial.
+func (z *sizer) unbounded(channel int) int { return sizeRuns * z.d.Channels[channel].Words }
 
 // try runs the network.
 func (z *sizer) try(marks bool) (*Timing, error) {
@@ -101,85 +95,53 @@ func (z *sizer) try(marks bool) (*Timing, error) {
 	return z.n.timing(), nil
 }
 
-// start finds depths of the given channels that meet the goal, in two ways side by side, and takes what is cheaper in the end: from one
-// depth for all downwards, or from greater depths for those that seem to need it.
-func (z *sizer) start(channels []int) error {
-	unbounded := slices.Clone(z.depth)
-	for _, i := range channels {
-		unbounded[i] = sizeRuns * z.d.Channels[i].Words
-		z.depth[i] = stream.MinDepth
-	}
+// raise makes channels deeper until the goal is met, and leaves each as deep as it was used.
+func (z *sizer) raise() error {
 	t, err := z.try(false)
+	for ; err == nil && t.Interval > z.goal; t, err = z.try(false) {
+		if !z.deepen(z.n.critical(), t.Interval-z.goal) {
+			return fmt.Errorf("dataflow: %d clock cycles between runs whatever the depths, want %d", t.Interval, z.goal)
+		}
+	}
+	if err == nil {
+		t, err = z.try(true)
+	}
 	if err != nil {
 		return err
 	}
-	ways := []func(*sizer, int, int) bool{(*sizer).any, (*sizer).waiting}
-	found := make([]*sizer, len(ways))
-	var eg errgroup.Group
-	for i, deeper := range ways {
-		y := *z
-		y.depth = slices.Clone(z.depth)
-		found[i] = &y
-		if i == 0 { // any looks at nothing of the trial before
-			y.n = newNetwork(z.n.p)
-		}
-		eg.Go(func() error { return y.startBy(channels, unbounded, t, deeper) })
-	}
-	if err := eg.Wait(); err != nil {
-		return err
-	}
-	least := 0
-	for _, y := range found {
-		cost := 1
-		for _, i := range channels {
-			cost += price(z.d.Channels[i], y.depth[i])
-		}
-		if least == 0 || cost < least {
-			z.depth, least = y.depth, cost
-		}
+	for i, n := range t.Marks {
+		z.depth[i] = max(stream.MinDepth, n)
 	}
 	return nil
 }
 
-// startBy makes channels deeper, from depths on with which the network did as t says, until the goal is met, and then cheaper.
-func (z *sizer) startBy(channels, unbounded []int, t *Timing, deeper func(*sizer, int, int) bool) (err error) {
-	for t.Interval > z.goal {
-		again := false
-		for _, i := range channels {
-			if z.depth[i] < unbounded[i] && deeper(z, i, t.Interval) {
-				z.depth[i] = min(max(16, 2*z.depth[i]), unbounded[i])
-				again = true
+// deepen gives of the channels of each series that one room for so many more clock cycles for which it costs least. It reports whether there
+// was any.
+func (z *sizer) deepen(causes []series, cycles int) bool {
+	next := slices.Clone(z.depth)
+	for _, s := range causes {
+		best, least, deep := -1, 0, 0
+		for _, i := range s {
+			c, was := z.d.Channels[i], z.depth[i]
+			if next[i] > was { // in another series as well
+				best = -1
+				break
+			}
+			if was == z.unbounded(i) {
+				continue
+			}
+			n := min(z.unbounded(i), fill(c, was+max(was/4, cycles*c.Words/z.goal)+1))
+			if p := price(c, n) - price(c, was); best < 0 || p < least {
+				best, least, deep = i, p, n
 			}
 		}
-		if !again {
-			copy(z.depth, unbounded)
-			break
-		}
-		if t, err = z.try(false); err != nil {
-			return err
+		if best >= 0 {
+			next[best] = deep
 		}
 	}
-	if t, err = z.try(true); err != nil {
-		return err
-	}
-	if t.Interval > z.goal {
-		return fmt.Errorf("dataflow: %d clock cycles between runs whatever the depths, want %d", t.Interval, z.goal)
-	}
-	for _, i := range channels {
-		z.depth[i] = max(stream.MinDepth, t.Marks[i])
-	}
-	z.trials = 0
-	z.lower(z.dearest(channels))
-	return nil
-}
-
-// any makes all channels deeper alike.
-func (z *sizer) any(int, int) bool { return true }
-
-// waiting picks a channel that was full for a time and empty for a time: its writer could have gone ahead.
-func (z *sizer) waiting(i, interval int) bool {
-	f := z.n.fifos[i]
-	return min(f.full, f.none) > (interval-z.goal)/4
+	more := !slices.Equal(next, z.depth)
+	z.depth = next
+	return more
 }
 
 // lower makes the given channels cheaper as long as the goal is met: all together, or else each half of them.
@@ -192,11 +154,11 @@ func (z *sizer) lower(channels []int) {
 			can = append(can, i)
 		}
 	}
-	if len(can) == 0 || z.trials >= z.most {
+	if len(can) == 0 || z.trials == 0 {
 		z.depth = was
 		return
 	}
-	z.trials++
+	z.trials--
 	if t, err := z.try(false); err == nil && t.Interval <= z.goal {
 		z.lower(can)
 		return

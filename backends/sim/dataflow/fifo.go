@@ -11,13 +11,13 @@ type fifo struct {
 	wrongs           int   // how often that was so
 	shy              int   // for how many more times it will not be bold
 	enough           int   // words or places that make a turn worthwhile
-	came, free       []int // times by the number of the word, modulo the length, which is a power of two
+	came, free       []int // times by the number of the word and mask
+	mask             int   // of a ring, or -1 if all times are kept
 	pushes, pulls    int
 	writer, reader   int
 	blocked, starved bool // its writer or its reader waits for it, or did
 	turns            *turns
 	full             int // clock cycles for which its writer was blocked
-	none             int // clock cycles for which its reader was starved while that read nothing else
 	marks            *marks
 }
 
@@ -25,21 +25,28 @@ type fifo struct {
 const leastRing = 64
 
 // reset empties a FIFO. One of few words makes for short bursts. If it is bold, more are let in, as if there were places in time: should a
-// place become free too late for the word that took it, that is wrong.
-func (f *fifo) reset(depth int, mark, bold bool) {
+// place become free too late for the word that took it, that is wrong. All times are kept if that many words are given, or else as many as
+// are needed.
+func (f *fifo) reset(depth int, mark, bold bool, keep int) {
 	was := *f
 	*f = fifo{depth: depth, room: depth, wrongs: was.wrongs, shy: was.shy, writer: was.writer, reader: was.reader, turns: was.turns}
 	n := max(leastRing, 1<<bits.Len(uint(depth-1)))
+	f.mask = n - 1
+	if keep > 0 {
+		n = keep + max(leastRing, depth)
+		f.mask = -1
+	}
 	f.came, f.free = was.came, was.free
 	if cap(f.came) < n {
 		f.came, f.free = make([]int, n), make([]int, n)
 	}
 	f.came, f.free = f.came[:n], f.free[:n]
+	clear(f.free[:f.room])
 	if bold && depth < leastRing/2 {
 		f.room = leastRing
+		clear(f.free) // those that will not be known in time hold nothing up
 	}
 	f.enough = min(leastRing, f.room) / 2
-	clear(f.free[:f.room])
 	if mark {
 		f.marks = &marks{}
 	}
@@ -65,22 +72,22 @@ func (f *fifo) places() int { return f.room - f.words() }
 
 // heads are the times at which the next words to go came, of at least one if there is one.
 func (f *fifo) heads() []int {
-	i := f.pulls & (len(f.came) - 1)
+	i := f.pulls & f.mask
 	return f.came[i:min(i+f.words(), len(f.came))]
 }
 
 // frees is where it is noted when the next words went.
-func (f *fifo) frees() []int { return f.free[(f.pulls+f.depth)&(len(f.free)-1):] }
+func (f *fifo) frees() []int { return f.free[(f.pulls+f.depth)&f.mask:] }
 
 // gaps are the times at which the places for the next words became free, of at least one if there is one. Those that a bold FIFO does not
 // know yet are the times of places of words long before, so they hold nothing up.
 func (f *fifo) gaps() []int {
-	i := f.pushes & (len(f.free) - 1)
+	i := f.pushes & f.mask
 	return f.free[i:min(i+f.places(), len(f.free))]
 }
 
 // tails is where it is noted when the next words came.
-func (f *fifo) tails() []int { return f.came[f.pushes&(len(f.came)-1):] }
+func (f *fifo) tails() []int { return f.came[f.pushes&f.mask:] }
 
 // pushed counts words that came, whose times are in tails.
 func (f *fifo) pushed(n int) {
@@ -110,7 +117,7 @@ func (f *fifo) pulled(n int) {
 // check holds the times of words that a bold FIFO let in to those of n places that become free.
 func (f *fifo) check(n int) {
 	for k := f.pulls + f.depth; k < min(f.pulls+n+f.depth, f.pushes); k++ {
-		if i := k & (len(f.came) - 1); f.came[i] <= f.free[i] {
+		if i := k & f.mask; f.came[i] <= f.free[i] {
 			f.wrong, f.turns.wrong = true, true
 		}
 	}

@@ -2,6 +2,7 @@ package dataflow
 
 import (
 	"fmt"
+	"math"
 
 	"quern/ir/hw/stream"
 )
@@ -42,102 +43,141 @@ func (w wait) String() string {
 
 // sequential runs one sample with stages without pipelines and returns what they wait for in the end; nothing if they are through.
 func sequential(d *stream.Design) []wait {
-	type state struct {
-		at, left int
-		i        int
-		read     bool // the words of the next iteration
-	}
-	p := compile(d)
-	at := map[*stream.Stage]int{}
-	states := make([]state, len(d.Stages))
-	for i, s := range d.Stages {
-		at[s] = i
-		states[i].left = p.steps[i][0].n
-	}
-	words := make([]int, len(d.Channels))
+	u := newUntimed(compile(d), depths(d), math.MaxInt)
+	u.run()
 	var stuck []wait
-	// turn does as many steps as a stage can, and says whether there were any.
-	turn := func(i int) (moved bool, w *wait) {
-		s, q := d.Stages[i], &states[i]
-		for q.i < s.Iterations() {
-			st := &p.steps[i][q.at]
-			n := q.left // iterations at once
-			for k, c := range s.In {
-				if st.read>>k&1 != 0 {
-					n = min(n, words[c.ID])
-				}
-			}
-			for k, c := range s.Out {
-				if st.write>>k&1 != 0 {
-					n = min(n, c.Depth-words[c.ID])
-				}
-			}
-			if q.read || n == 0 {
-				n = 1
-			}
-			if !q.read {
-				for k, c := range s.In {
-					if st.read>>k&1 != 0 && words[c.ID] == 0 {
-						return moved, &wait{s, c, false}
-					}
-				}
-				for k, c := range s.In {
-					if st.read>>k&1 != 0 {
-						words[c.ID] -= n
-					}
-				}
-				q.read, moved = true, moved || st.read != 0
-			}
-			for k, c := range s.Out {
-				if st.write>>k&1 != 0 && words[c.ID] == c.Depth {
-					return moved, &wait{s, c, true}
-				}
-			}
-			for k, c := range s.Out {
-				if st.write>>k&1 != 0 {
-					words[c.ID] += n
-				}
-			}
-			moved = true
-			q.read = false
-			q.i += n
-			if q.left -= n; q.left == 0 {
-				q.at = (q.at + 1) % len(p.steps[i])
-				q.left = p.steps[i][q.at].n
-			}
-		}
-		return moved, nil
-	}
-	queued := make([]bool, len(d.Stages))
-	var queue []int
 	for i := range d.Stages {
-		queue, queued[i] = append(queue, i), true
-	}
-	for len(queue) > 0 {
-		q := queue
-		queue = nil
-		for _, i := range q {
-			queued[i] = false
-			if moved, _ := turn(i); moved {
-				for _, c := range d.Stages[i].In {
-					if j := at[c.From]; !queued[j] {
-						queue, queued[j] = append(queue, j), true
-					}
-				}
-				for _, c := range d.Stages[i].Out {
-					if j := at[c.To]; !queued[j] {
-						queue, queued[j] = append(queue, j), true
-					}
-				}
-			}
-		}
-	}
-	for i := range d.Stages {
-		if _, w := turn(i); w != nil {
+		if w := u.turn(i); w != nil {
 			stuck = append(stuck, *w)
 		}
 	}
 	return stuck
+}
+
+// lazyTurn is the number of iterations that a stage does without a look at those behind it, to save time.
+const lazyTurn = 8
+
+// lazy finds depths with which a network is live: it notes the most words in each channel if a stage goes on only while all behind it wait for
+// words.
+func lazy(p *program) []int {
+	most := make([]int, len(p.d.Channels))
+	for i, c := range p.d.Channels {
+		most[i] = c.Words
+	}
+	u := newUntimed(p, most, lazyTurn)
+	u.run()
+	return u.marks
+}
+
+// untimed is a network of stages without pipelines at work on one sample. Stages that are nearer to the output go first, by so many iterations
+// at most.
+type untimed struct {
+	p      *program
+	depth  []int
+	most   int
+	states []untimedState
+	words  []int // in each channel
+	marks  []int // the most words
+	may    set   // stages that may be able to go on
+	at     map[*stream.Stage]int
+}
+
+type untimedState struct {
+	at, left int
+	i        int
+	read     bool // the words of the next iteration
+}
+
+func newUntimed(p *program, depth []int, most int) *untimed {
+	n := len(p.d.Channels)
+	u := &untimed{p: p, depth: depth, most: most, words: make([]int, n), marks: make([]int, n), at: map[*stream.Stage]int{}}
+	u.may = make(set, (len(p.d.Stages)+63)/64)
+	for i, s := range p.d.Stages {
+		u.at[s] = i
+		u.states = append(u.states, untimedState{left: p.steps[i][0].n})
+		u.may.add(i)
+	}
+	return u
+}
+
+// run goes on until all are through or wait.
+func (u *untimed) run() {
+	for {
+		i, ok := u.may.takeLast()
+		if !ok {
+			return
+		}
+		was := u.states[i]
+		if u.turn(i) == nil && u.states[i].i < u.p.d.Stages[i].Iterations() {
+			u.may.add(i)
+		}
+		if u.states[i] == was {
+			continue
+		}
+		for _, c := range u.p.d.Stages[i].In {
+			u.may.add(u.at[c.From])
+		}
+		for _, c := range u.p.d.Stages[i].Out {
+			u.may.add(u.at[c.To])
+		}
+	}
+}
+
+// turn goes on by some iterations of a stage, and says what it waits for then.
+func (u *untimed) turn(i int) *wait {
+	s, q := u.p.d.Stages[i], &u.states[i]
+	for done := 0; done < u.most && q.i < s.Iterations(); {
+		st := &u.p.steps[i][q.at]
+		n := q.left // iterations at once
+		if st.write != 0 {
+			n = min(n, u.most-done)
+		}
+		for k, c := range s.In {
+			if st.read>>k&1 != 0 {
+				n = min(n, u.words[c.ID])
+			}
+		}
+		for k, c := range s.Out {
+			if st.write>>k&1 != 0 {
+				n = min(n, u.depth[c.ID]-u.words[c.ID])
+			}
+		}
+		if q.read || n == 0 {
+			n = 1
+		}
+		if !q.read {
+			for k, c := range s.In {
+				if st.read>>k&1 != 0 && u.words[c.ID] == 0 {
+					return &wait{s, c, false}
+				}
+			}
+			for k, c := range s.In {
+				if st.read>>k&1 != 0 {
+					u.words[c.ID] -= n
+				}
+			}
+			q.read = true
+		}
+		for k, c := range s.Out {
+			if st.write>>k&1 != 0 && u.words[c.ID] == u.depth[c.ID] {
+				return &wait{s, c, true}
+			}
+		}
+		for k, c := range s.Out {
+			if st.write>>k&1 != 0 {
+				u.words[c.ID] += n
+				u.marks[c.ID] = max(u.marks[c.ID], u.words[c.ID])
+				done += n
+			}
+		}
+		q.read = false
+		q.i += n
+		if q.left -= n; q.left == 0 {
+			q.at = (q.at + 1) % len(u.p.steps[i])
+			q.left = u.p.steps[i][q.at].n
+		}
+	}
+	return nil
 }
 
 // enliven makes full channels deeper, the one that takes least first, until the network is live (Parks, Bounded Scheduling of Process

@@ -14,7 +14,12 @@ type network struct {
 	procs []*proc
 	fifos []*fifo
 	turns
+	keep    int // runs of which all times are kept
+	ledgers []*ledger
 }
+
+// kept is the number of words of a channel whose times are kept.
+func (n *network) kept(channel int) int { return n.keep * n.p.d.Channels[channel].Words }
 
 // turns are the procs that may be able to go on: by much, by little, and if they are eager.
 type turns struct {
@@ -97,7 +102,7 @@ func newNetwork(p *program) *network {
 // what was done in each run if traces is.
 func (n *network) reset(depths []int, marks, traces bool) {
 	for i, f := range n.fifos {
-		f.reset(depths[i], marks, f.daring(depths[i]))
+		f.reset(depths[i], marks, f.daring(depths[i]), n.kept(i))
 	}
 	for _, p := range n.procs {
 		p.reset(traces)
@@ -153,9 +158,9 @@ func (n *network) restart() {
 	clear(n.much)
 	clear(n.little)
 	clear(n.late)
-	for _, f := range n.fifos {
+	for i, f := range n.fifos {
 		wrong := f.wrong
-		f.reset(f.depth, f.marks != nil, f.room > f.depth && !wrong)
+		f.reset(f.depth, f.marks != nil, f.room > f.depth && !wrong, n.kept(i))
 		f.wrong = wrong
 	}
 	for _, p := range n.procs {
@@ -174,6 +179,18 @@ func (s set) take() (i int, ok bool) {
 		if w != 0 {
 			s[k] &= w - 1
 			return k*64 + bits.TrailingZeros64(w), true
+		}
+	}
+	return 0, false
+}
+
+// takeLast takes the last out.
+func (s set) takeLast() (i int, ok bool) {
+	for k := len(s) - 1; k >= 0; k-- {
+		if w := s[k]; w != 0 {
+			n := bits.Len64(w) - 1
+			s[k] &^= 1 << n
+			return k*64 + n, true
 		}
 	}
 	return 0, false

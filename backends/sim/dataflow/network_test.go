@@ -242,3 +242,52 @@ func TestEnliven(t *testing.T) {
 		t.Errorf("%d of 60 needed more than the least depths", grew)
 	}
 }
+
+// TestCritical: what the last end waited for goes back to the start without a gap (critical panics if not), on random designs and depths, in
+// networks whose FIFOs are bold as well. If it waited for no place, then unbounded FIFOs do not make it come sooner.
+func TestCritical(t *testing.T) {
+	free, bound := 0, 0
+	for i := range 300 {
+		r := rand.New(rand.NewPCG(16, uint64(i)))
+		d := randomDesign(t, r)
+		deep := []int{10, 60, 600}[r.IntN(3)]
+		for _, c := range d.Channels {
+			c.Depth = 2 + r.IntN(deep)
+		}
+		n := newNetwork(compile(d))
+		n.keep = 1 + r.IntN(4)
+		run := func() (end int, causes []series) {
+			n.reset(depths(d), false, false)
+			if n.run(n.keep) != nil {
+				return 0, nil
+			}
+			for _, p := range n.procs {
+				if p.s.Kind == stream.Store {
+					end = max(end, p.ends[n.keep-1])
+				}
+			}
+			return end, n.critical()
+		}
+		end, causes := run()
+		if again, same := run(); again != end || !reflect.DeepEqual(causes, same) {
+			t.Fatalf("%d: end %d after %v, then %d after %v", i, end, causes, again, same)
+		}
+		if end == 0 {
+			continue
+		}
+		if len(causes) > 0 {
+			bound++
+			continue
+		}
+		free++
+		for _, c := range d.Channels {
+			c.Depth = n.keep * c.Words
+		}
+		if least, causes := run(); least < end || causes != nil {
+			t.Errorf("%d: end %d after no place, with unbounded FIFOs %d after %v", i, end, least, causes)
+		}
+	}
+	if free < 10 || bound < 50 {
+		t.Errorf("%d ends waited for no place, %d for some", free, bound)
+	}
+}

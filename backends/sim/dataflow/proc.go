@@ -257,7 +257,7 @@ func (p *proc) one(s *step) bool {
 		return false
 	}
 	p.wait(came + 1)
-	p.starve(p.x-p.off-tick, s.read)
+	p.starved += p.x - p.off - tick
 	for m := s.read; m != 0; m &= m - 1 {
 		f := p.in[bits.TrailingZeros32(m)]
 		f.frees()[0] = p.x
@@ -277,14 +277,6 @@ func (p *proc) one(s *step) bool {
 	p.tick()
 	p.begun(1)
 	return true
-}
-
-// starve counts clock cycles in which words to read were missing.
-func (p *proc) starve(cycles int, read uint32) {
-	p.starved += cycles
-	if p.run > 0 && read != 0 && read&(read-1) == 0 { // not while the pipeline of stages fills
-		p.in[bits.TrailingZeros32(read)].none += cycles
-	}
 }
 
 // begun counts n iterations of a step.
