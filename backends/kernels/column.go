@@ -67,6 +67,7 @@ type nearestKernels struct{ row, pool kernel }
 type winogradKernels struct {
 	tiles    [2][2]kernel      // by stride and bytes of an element, less 1
 	half     [2][2]kernel      // those of registers half as wide
+	along    bool              // with a stride of 1, both are alongTiles
 	untiles  [3]kernel         // by way
 	requant  [3][2]kernel      // by way, and bytes of a result, less 1
 	pool     [3][2]kernel      // likewise

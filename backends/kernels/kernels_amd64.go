@@ -72,20 +72,22 @@ const (
 	kWinogradInputAVX512
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
-	kTiles16AVX512
+	kSplitTilesAVX512
+	kTilesStride8AVX512
+	kAlongTiles8AVX512
+	kAlongTilesHalf8AVX512
+	kTilesStride16AVX512
+	kAlongTiles16AVX512
+	kAlongTilesHalf16AVX512
 	kUntilesAVX512
-	kTiles8AVX512
+	kSplitUntilesAVX512
+	kUntilesStrideAVX512
 	kRequantTiles16AVX512
 	kRequantTiles8AVX512
-	kPoolTiles16AVX512
-	kPoolTiles8AVX512
-	kSplitTilesAVX512
-	kSplitUntilesAVX512
-	kTilesStride16AVX512
-	kUntilesStrideAVX512
-	kTilesStride8AVX512
 	kRequantTilesStride16AVX512
 	kRequantTilesStride8AVX512
+	kPoolTiles16AVX512
+	kPoolTiles8AVX512
 	kPoolTilesStride16AVX512
 	kPoolTilesStride8AVX512
 	kHalfProducts
@@ -170,16 +172,15 @@ const (
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
 	kTiles16AVX2
-	kUntilesAVX2
-	kTiles8AVX2
-	kRequantTiles16AVX2
-	kPoolTiles16AVX2
 	kSplitTilesAVX2
-	kSplitUntilesAVX2
-	kTilesStride16AVX2
-	kUntilesStrideAVX2
 	kTilesStride8AVX2
+	kTilesStride16AVX2
+	kUntilesAVX2
+	kSplitUntilesAVX2
+	kUntilesStrideAVX2
+	kRequantTiles16AVX2
 	kRequantTilesStride16AVX2
+	kPoolTiles16AVX2
 	kPoolTilesStride16AVX2
 	kProducts4x2AVX2
 	kFarProducts4x2AVX2
@@ -352,34 +353,38 @@ func (k kernel) call(a unsafe.Pointer) {
 		winogradOutputAVX512(a)
 	case kMaxFloatsAVX512:
 		maxFloatsAVX512(a)
-	case kTiles16AVX512:
-		tiles16AVX512(a)
+	case kSplitTilesAVX512:
+		splitTilesAVX512(a)
+	case kTilesStride8AVX512:
+		tilesStride8AVX512(a)
+	case kAlongTiles8AVX512:
+		alongTiles8AVX512(a)
+	case kAlongTilesHalf8AVX512:
+		alongTilesHalf8AVX512(a)
+	case kTilesStride16AVX512:
+		tilesStride16AVX512(a)
+	case kAlongTiles16AVX512:
+		alongTiles16AVX512(a)
+	case kAlongTilesHalf16AVX512:
+		alongTilesHalf16AVX512(a)
 	case kUntilesAVX512:
 		untilesAVX512(a)
-	case kTiles8AVX512:
-		tiles8AVX512(a)
+	case kSplitUntilesAVX512:
+		splitUntilesAVX512(a)
+	case kUntilesStrideAVX512:
+		untilesStrideAVX512(a)
 	case kRequantTiles16AVX512:
 		requantTiles16AVX512(a)
 	case kRequantTiles8AVX512:
 		requantTiles8AVX512(a)
-	case kPoolTiles16AVX512:
-		poolTiles16AVX512(a)
-	case kPoolTiles8AVX512:
-		poolTiles8AVX512(a)
-	case kSplitTilesAVX512:
-		splitTilesAVX512(a)
-	case kSplitUntilesAVX512:
-		splitUntilesAVX512(a)
-	case kTilesStride16AVX512:
-		tilesStride16AVX512(a)
-	case kUntilesStrideAVX512:
-		untilesStrideAVX512(a)
-	case kTilesStride8AVX512:
-		tilesStride8AVX512(a)
 	case kRequantTilesStride16AVX512:
 		requantTilesStride16AVX512(a)
 	case kRequantTilesStride8AVX512:
 		requantTilesStride8AVX512(a)
+	case kPoolTiles16AVX512:
+		poolTiles16AVX512(a)
+	case kPoolTiles8AVX512:
+		poolTiles8AVX512(a)
 	case kPoolTilesStride16AVX512:
 		poolTilesStride16AVX512(a)
 	case kPoolTilesStride8AVX512:
@@ -548,26 +553,24 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
-	case kUntilesAVX2:
-		untilesAVX2(a)
-	case kTiles8AVX2:
-		tiles8AVX2(a)
-	case kRequantTiles16AVX2:
-		requantTiles16AVX2(a)
-	case kPoolTiles16AVX2:
-		poolTiles16AVX2(a)
 	case kSplitTilesAVX2:
 		splitTilesAVX2(a)
-	case kSplitUntilesAVX2:
-		splitUntilesAVX2(a)
-	case kTilesStride16AVX2:
-		tilesStride16AVX2(a)
-	case kUntilesStrideAVX2:
-		untilesStrideAVX2(a)
 	case kTilesStride8AVX2:
 		tilesStride8AVX2(a)
+	case kTilesStride16AVX2:
+		tilesStride16AVX2(a)
+	case kUntilesAVX2:
+		untilesAVX2(a)
+	case kSplitUntilesAVX2:
+		splitUntilesAVX2(a)
+	case kUntilesStrideAVX2:
+		untilesStrideAVX2(a)
+	case kRequantTiles16AVX2:
+		requantTiles16AVX2(a)
 	case kRequantTilesStride16AVX2:
 		requantTilesStride16AVX2(a)
+	case kPoolTiles16AVX2:
+		poolTiles16AVX2(a)
 	case kPoolTilesStride16AVX2:
 		poolTilesStride16AVX2(a)
 	case kProducts4x2AVX2:
@@ -844,13 +847,34 @@ func winogradOutputAVX512(a unsafe.Pointer)
 func maxFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
-func tiles16AVX512(a unsafe.Pointer)
+func splitTilesAVX512(a unsafe.Pointer)
+
+//go:noescape
+func tilesStride8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func alongTiles8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func alongTilesHalf8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func tilesStride16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func alongTiles16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func alongTilesHalf16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func untilesAVX512(a unsafe.Pointer)
 
 //go:noescape
-func tiles8AVX512(a unsafe.Pointer)
+func splitUntilesAVX512(a unsafe.Pointer)
+
+//go:noescape
+func untilesStrideAVX512(a unsafe.Pointer)
 
 //go:noescape
 func requantTiles16AVX512(a unsafe.Pointer)
@@ -859,31 +883,16 @@ func requantTiles16AVX512(a unsafe.Pointer)
 func requantTiles8AVX512(a unsafe.Pointer)
 
 //go:noescape
-func poolTiles16AVX512(a unsafe.Pointer)
-
-//go:noescape
-func poolTiles8AVX512(a unsafe.Pointer)
-
-//go:noescape
-func splitTilesAVX512(a unsafe.Pointer)
-
-//go:noescape
-func splitUntilesAVX512(a unsafe.Pointer)
-
-//go:noescape
-func tilesStride16AVX512(a unsafe.Pointer)
-
-//go:noescape
-func untilesStrideAVX512(a unsafe.Pointer)
-
-//go:noescape
-func tilesStride8AVX512(a unsafe.Pointer)
-
-//go:noescape
 func requantTilesStride16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func requantTilesStride8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTiles16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func poolTiles8AVX512(a unsafe.Pointer)
 
 //go:noescape
 func poolTilesStride16AVX512(a unsafe.Pointer)
@@ -1138,34 +1147,31 @@ func maxFloatsAVX2(a unsafe.Pointer)
 func tiles16AVX2(a unsafe.Pointer)
 
 //go:noescape
-func untilesAVX2(a unsafe.Pointer)
-
-//go:noescape
-func tiles8AVX2(a unsafe.Pointer)
-
-//go:noescape
-func requantTiles16AVX2(a unsafe.Pointer)
-
-//go:noescape
-func poolTiles16AVX2(a unsafe.Pointer)
-
-//go:noescape
 func splitTilesAVX2(a unsafe.Pointer)
-
-//go:noescape
-func splitUntilesAVX2(a unsafe.Pointer)
-
-//go:noescape
-func tilesStride16AVX2(a unsafe.Pointer)
-
-//go:noescape
-func untilesStrideAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tilesStride8AVX2(a unsafe.Pointer)
 
 //go:noescape
+func tilesStride16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func untilesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func splitUntilesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func untilesStrideAVX2(a unsafe.Pointer)
+
+//go:noescape
+func requantTiles16AVX2(a unsafe.Pointer)
+
+//go:noescape
 func requantTilesStride16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func poolTiles16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func poolTilesStride16AVX2(a unsafe.Pointer)

@@ -28,7 +28,7 @@ type Winograd[X uint8 | int16] struct {
 	columns   int          // of blocks of output channels
 	w         []int16      // [part][point][column][pair of terms][block][lane][2], or [column of points][column][pair][point of the column][lane][2]
 	bias      []int32      // [Width]
-	cols, out []int64      // of tiles: bytes to its columns in the scratch, and to its pixels in the accumulators
+	cols, out []int64      // of tiles: where its columns are, as the kernel wants it, and bytes to its pixels in the accumulators
 	work      winogradWork // without memory
 	calls     []winogradCall
 	rooms     [3]int // for transformed elements, products and columns, in accumulators
@@ -152,7 +152,14 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 	for i := range r.group * r.strip {
 		// The last tile of a row ends with it.
 		x := min(i%r.strip*winogradOut, ow-winogradOut)
-		r.cols = append(r.cols, int64(x*stride*r.column()))
+		to := x * stride * r.column()
+		if k.winograd.along && stride == 1 && parts == 1 {
+			to = 0
+			if x%winogradOut > 0 { // behind the last column of the tile before
+				to = (x - x/winogradOut*winogradOut - r.side()) * r.c * size
+			}
+		}
+		r.cols = append(r.cols, int64(to))
 		r.out = append(r.out, int64((i/r.strip*winogradOut*ow+x)*4*r.Width()))
 	}
 	r.prepare(size)

@@ -9,23 +9,32 @@ import (
 
 // winograd writes all functions of kernels.Winograd.
 func (a lanes) winograd() {
-	for _, f := range []winogradForm{a.everyPixel(false), a.everyPixel(true), a.everyOther()} {
-		a.tiles(2, f)
+	every, split, other := a.everyPixel(false), a.everyPixel(true), a.everyOther()
+	if !a.zmm {
+		a.tiles(2, every)
+	}
+	a.tiles(2, split)
+	for _, bytes := range []int{1, 2} {
+		a.tiles(bytes, other) // with AVX-512, of registers half as wide, too
+		if a.zmm {
+			a.alongTiles(bytes, false)
+			a.alongTiles(bytes, true)
+		}
+	}
+	for _, f := range []winogradForm{every, split, other} {
 		a.untiles(f)
-		if !f.split {
-			a.tiles(1, f) // with AVX-512, of registers half as wide, too
-			for _, pool := range []bool{false, true} {
-				a.requantTiles(f, 2, pool)
-				if a.zmm {
-					a.requantTiles(f, 1, pool)
-				}
+	}
+	for _, pool := range []bool{false, true} {
+		for _, f := range []winogradForm{every, other} {
+			a.requantTiles(f, 2, pool)
+			if a.zmm {
+				a.requantTiles(f, 1, pool)
 			}
 		}
 	}
 	if a.zmm {
-		f := a.everyPixel(false)
-		a.halfProducts(f)
-		f = a.halfway(f)
+		a.halfProducts(every)
+		f := a.halfway(every)
 		a.untiles(f)
 		for _, pool := range []bool{false, true} {
 			a.requantTiles(f, 1, pool)
@@ -58,6 +67,9 @@ const (
 	tilesNext               // scratch of the kernel: bytes from a pixel to its channels
 	tilesNextDst            // and from dst
 )
+
+// tilesLeft is scratch of alongTiles: tiles to go.
+const tilesLeft = tilesCols
 
 // tiles takes a row of tiles of elements of the given bytes to the domain of products: B^T d B in 16 bits, first down the columns,
 // which neighbouring tiles share, then along the rows. With split, it is the high bytes that are transformed, with their signs, then

@@ -95,28 +95,33 @@ func (f winogradForm) loop(a lanes, body func()) {
 	a.JNE(operand.LabelRef("tile"))
 }
 
-// transformed are the registers with B^T of registers 0 to 5, which are lost.
+// transformed is B^T of registers 0 to 5.
 func (a lanes) transformed() []reg.VecPhysical {
-	d0, d1, d2, d3, d4, d5 := a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)
-	p, q, r, s, t := a.v(6), a.v(7), a.v(8), a.v(9), a.v(10)
-	a.VPSLLW(operand.Imm(2), d2, p)
-	a.VPSUBW(p, d4, p) // d4 - 4 d2
-	a.VPSLLW(operand.Imm(2), d1, q)
-	a.VPSUBW(q, d3, q) // d3 - 4 d1
-	a.VPSUBW(d2, d4, r)
-	a.VPSUBW(d1, d3, s)
+	return a.transformedOf([]reg.VecPhysical{a.v(0), a.v(1), a.v(2), a.v(3), a.v(4), a.v(5)}, []reg.VecPhysical{a.v(6), a.v(7), a.v(8), a.v(9), a.v(10)})
+}
+
+// transformedOf is B^T of six registers with five more for the work. The first three of the six have the first results then, the fourth is
+// lost, and the last two stay.
+func (a lanes) transformedOf(d, tmp []reg.VecPhysical) []reg.VecPhysical {
+	p, q, r, s, t := tmp[0], tmp[1], tmp[2], tmp[3], tmp[4]
+	a.VPSLLW(operand.Imm(2), d[2], p)
+	a.VPSUBW(p, d[4], p) // d4 - 4 d2
+	a.VPSLLW(operand.Imm(2), d[1], q)
+	a.VPSUBW(q, d[3], q) // d3 - 4 d1
+	a.VPSUBW(d[2], d[4], r)
+	a.VPSUBW(d[1], d[3], s)
 	a.VPADDW(s, s, s) // 2 d3 - 2 d1
-	a.VPSUBW(d2, d0, d0)
-	a.VPSLLW(operand.Imm(2), d0, d0)
-	a.VPADDW(r, d0, d0) // 4 d0 - 5 d2 + d4
-	a.VPSUBW(d3, d5, d5)
+	a.VPSUBW(d[2], d[0], d[0])
+	a.VPSLLW(operand.Imm(2), d[0], d[0])
+	a.VPADDW(r, d[0], d[0]) // 4 d0 - 5 d2 + d4
+	a.VPSUBW(d[3], d[5], d[3])
 	a.VPADDW(s, s, t)
-	a.VPSUBW(t, d5, d5) // 4 d1 - 5 d3 + d5
-	a.VPADDW(q, p, d1)
-	a.VPSUBW(q, p, d2)
-	a.VPADDW(s, r, d3)
-	a.VPSUBW(s, r, d4)
-	return []reg.VecPhysical{d0, d1, d2, d3, d4, d5}
+	a.VPSUBW(t, d[3], d[3]) // 4 d1 - 5 d3 + d5
+	a.VPADDW(q, p, d[1])
+	a.VPSUBW(q, p, d[2])
+	a.VPADDW(s, r, q)
+	a.VPSUBW(s, r, p)
+	return []reg.VecPhysical{d[0], d[1], d[2], q, p, d[3]}
 }
 
 // restored are the registers with what A^T makes of six operands, of which the first and the last one may be in memory, and those that are free
