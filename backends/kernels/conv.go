@@ -17,7 +17,7 @@ type Conv[X uint8 | int16] struct {
 	level  Level
 	pixels []int32 // offset in bytes of each pixel's window, a multiple of tile in number
 	off    []int64 // of each run, in bytes
-	span   int64   // bytes of a run, a multiple of 4
+	run    int     // bytes of a run
 	tile   int
 	oc     int // padded to whole blocks
 	parts  []convPart
@@ -42,6 +42,7 @@ type dotArgs struct {
 	_, _            uintptr // nextAcc, nextPix
 	places, mul     unsafe.Pointer
 	nearestEnd
+	dotRests
 }
 
 // NewConv packs weights [oc][len(off)*run], in the order of the window: off are the offsets of its runs of the given length, pixels
@@ -61,12 +62,12 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 	if len(pixels) < 3 {
 		tile, sizes = 1, []int{8, 4, 2, 1}
 	}
-	c := &Conv[X]{level: level, pixels: placesOf(pixels, tile, size), tile: tile, oc: blocks * lanes, span: int64((run*size + 3) &^ 3)}
+	c := &Conv[X]{level: level, pixels: placesOf(pixels, tile, size), tile: tile, oc: blocks * lanes, run: run * size}
 	for _, o := range off {
 		c.off = append(c.off, int64(o*size))
 	}
 	perStep := 4 / size
-	steps := int(c.span) / 4
+	steps := (c.run + 3) / 4
 	k := len(off) * run
 	for b := 0; b < blocks; {
 		n := together(sizes, blocks-b)
@@ -131,5 +132,5 @@ func (c *Conv[X]) Run(acc []int32, x []X, first, n int) {
 }
 
 func (c *Conv[X]) args(x []X) dotArgs {
-	return dotArgs{span: int(c.span), x: unsafe.Pointer(unsafe.SliceData(x)), off: unsafe.Pointer(&c.off[0]), offLast: unsafe.Pointer(&c.off[len(c.off)-1])}
+	return dotArgs{span: (c.run + 3) &^ 3, x: unsafe.Pointer(unsafe.SliceData(x)), off: unsafe.Pointer(&c.off[0]), offLast: unsafe.Pointer(&c.off[len(c.off)-1])}
 }

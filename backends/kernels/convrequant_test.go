@@ -8,28 +8,42 @@ import (
 // TestRequantConv compares convolutions that end in elements with the portable sums and requantization.
 func TestRequantConv(t *testing.T) {
 	for _, l := range native() {
-		for seed := range uint64(200) {
+		rests, bands := 0, 0
+		for seed := range uint64(400) {
 			r := rand.New(rand.NewPCG(seed, uint64(l)+41))
 			if l == AVX512 {
-				testRequantConv[uint8](t, l, r, seed, 0, 255)
+				testRequantConv[uint8](t, l, r, seed, 0, 255, &rests, &bands)
 			} else {
-				testRequantConv[int16](t, l, r, seed, -1<<11, 1<<11-1)
+				testRequantConv[int16](t, l, r, seed, -1<<9, 1<<9-1, &rests, &bands)
 			}
+		}
+		if l == AVX512 && (rests < 50 || bands < 5) {
+			t.Errorf("%v: %d convolutions with rests apart, %d in several bands, want more", l, rests, bands)
 		}
 	}
 }
 
-func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi int64) {
+func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi int64, rests, bands *int) {
 	t.Helper()
 	lanes, tile := 16, 8
 	if l == AVX2 {
 		lanes, tile = 8, 4
 	}
 	oc, ow, oh := lanes*(1+r.IntN(9)), tile*(1+r.IntN(4)), 1+r.IntN(4)
-	run, step := 1+r.IntN(30), 1+r.IntN(5)
-	win := Window{Run: run, Step: step, Off: []int{0, run + r.IntN(9)}}
+	if r.IntN(4) == 0 {
+		oh += 100
+	}
+	run, step := 1+r.IntN(30), 1+r.IntN(7)
+	pitch := ow*step + r.IntN(3)*step // from a row of windows to the next one
+	if r.IntN(8) == 0 {
+		pitch++ // rests have no planes
+	}
+	win := Window{Run: run, Step: step, Off: []int{0}}
+	for range 1 + r.IntN(6) {
+		win.Off = append(win.Off, win.Off[len(win.Off)-1]+run+r.IntN(9))
+	}
 	k := len(win.Off) * run
-	x := make([]X, oh*ow*step+win.Off[1]+run+Slack)
+	x := make([]X, (oh-1)*pitch+ow*step+win.Off[len(win.Off)-1]+run, (oh-1)*pitch+ow*step+win.Off[len(win.Off)-1]+run+Slack)
 	for i := range x {
 		x[i] = X(extreme(r, lo, hi))
 	}
@@ -49,11 +63,11 @@ func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed 
 	if r.IntN(2) == 0 {
 		a, b = lo+r.Int64N(9), hi-r.Int64N(9)
 	}
-	q := NewRequant(mul, []int64{18 + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
+	q := NewRequant(mul, []int64{20 + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
 	f := NewRequant32[X](l, q, oc, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, 0)
 	var at []int
 	for p := range oh * ow {
-		at = append(at, p*step)
+		at = append(at, p/ow*pitch+p%ow*step)
 	}
 	c, err := NewConv[X](l, at, win.Off, run, w, bias)
 	if err != nil {
@@ -69,8 +83,17 @@ func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed 
 	for i := range dst {
 		dst[i] = guard
 	}
-	rc.Run(dst, x, nil)
-	DotRow(NewDot[X](win, w, bias, 64), want, oc, x, oh*ow)
+	if rc.rests != nil {
+		*rests++
+		if len(rc.rests.bands) > 1 {
+			*bands++
+		}
+	}
+	rc.Run(dst, x, make([]int32, rc.Scratch()))
+	d := NewDot[X](win, w, bias, 64)
+	for y := range oh {
+		DotRow(d, want[y*ow*oc:], oc, x[y*pitch:], ow)
+	}
 	q.Row(want)
 	for i, got := range dst {
 		v := int64(guard)

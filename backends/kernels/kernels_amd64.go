@@ -215,6 +215,7 @@ const (
 	kWeaveAVX2
 	kTurnAVX2
 	kTableVBMI
+	kRestAVX512
 	kRows8AVX512
 	kRows16AVX512
 )
@@ -639,6 +640,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		turnAVX2(a)
 	case kTableVBMI:
 		tableVBMI(a)
+	case kRestAVX512:
+		restAVX512(a)
 	case kRows8AVX512:
 		rows8AVX512(a)
 	case kRows16AVX512:
@@ -1274,6 +1277,9 @@ func turnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tableVBMI(a unsafe.Pointer)
+
+//go:noescape
+func restAVX512(a unsafe.Pointer)
 
 //go:noescape
 func rows8AVX512(a unsafe.Pointer)

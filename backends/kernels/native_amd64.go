@@ -114,6 +114,9 @@ func tableKernel(l Level) kernel {
 	return 0
 }
 
+// restKernel is for AVX-512.
+const restKernel = kRestAVX512
+
 // turnKernel transposes, for every level that has columns.
 const turnKernel = kTurnAVX2
 

@@ -22,6 +22,6 @@ func pixelsOf(Level) *pixelKernels { return nil }
 
 func tableKernel(Level) kernel { return 0 }
 
-const turnKernel kernel = 0
+const restKernel, turnKernel kernel = 0, 0
 
 func columnsOf(Level) *columnKernels { return nil }

@@ -203,12 +203,14 @@ type native[X uint8 | int16] interface {
 // wholeDot is a convolution with its requantization, and a pooling perhaps: it writes all pixels of the output.
 type wholeDot[X uint8 | int16] interface {
 	Run(out *cells, x []X, scratch []int32)
+	Scratch() int // accumulators
 }
 
 // wholeTo is one by a kernel that writes from a place in the output on.
 type wholeTo[X, Y uint8 | int16] struct {
 	kernel interface {
 		Run(dst []Y, x []X, scratch []int32)
+		Scratch() int
 	}
 	at int
 }
@@ -216,6 +218,8 @@ type wholeTo[X, Y uint8 | int16] struct {
 func (w wholeTo[X, Y]) Run(out *cells, x []X, scratch []int32) {
 	w.kernel.Run(cellsOf[Y](out)[w.at:], x, scratch)
 }
+
+func (w wholeTo[X, Y]) Scratch() int { return w.kernel.Scratch() }
 
 // asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
 type asmDot[X uint8 | int16] struct {
@@ -296,6 +300,9 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 		r.scratch = max(r.scratch, tiles.Scratch())
 	}
 	m.acc = max(m.acc, r.chunk*r.groups[0].Width()+r.scratch)
+	if r.whole != nil {
+		m.acc = max(m.acc, r.whole.Scratch())
+	}
 	m.row = max(m.row, r.chunk*d.OC)
 	return r
 }

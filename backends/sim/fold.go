@@ -55,7 +55,7 @@ func foldTime(g *hw.Geometry, f int, level kernels.Level, size int) int {
 		two = 8
 	}
 	blocks := (f*g.OC + lanes - 1) / lanes
-	steps := ((g.KW+(f-1)*g.SW)*g.C*size + 3) / 4 * g.KH
+	steps := kernels.ConvSteps(level, size, g.KH, (g.KW+(f-1)*g.SW)*g.C*size, f*g.SW*g.C*size)
 	return g.OH * g.OW / f * steps * (blocks/2*two + blocks%2*5)
 }
 

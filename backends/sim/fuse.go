@@ -96,12 +96,13 @@ func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
 	if r.poolWhole = poolOf(r, r.pool8); r.poolWhole == nil {
 		r.poolWhole = poolOf(r, r.pool16)
 	}
-	if r.poolWhole != nil {
-		return true
+	if r.poolWhole == nil {
+		if p := r.pixelLanes(m, m.p.Kernels[j]); p != nil {
+			r.poolWhole = pixelDot[X]{p, r.poolOut.at(0, 0), r.poolRow}
+		}
 	}
-	if p := r.pixelLanes(m, m.p.Kernels[j]); p != nil {
-		r.poolWhole = pixelDot[X]{p, r.poolOut.at(0, 0), r.poolRow}
-		m.acc = max(m.acc, p.Scratch())
+	if r.poolWhole != nil {
+		m.acc = max(m.acc, r.poolWhole.Scratch())
 		return true
 	}
 	// Whole pairs of rows at a time, and whole tiles.
@@ -141,6 +142,8 @@ type pixelDot[X uint8 | int16] struct {
 func (p pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
 	p.lanes.Run(cellsOf[X](out)[p.at:], p.row, x, scratch)
 }
+
+func (p pixelDot[X]) Scratch() int { return p.lanes.Scratch() }
 
 // pooled is run with the pooling behind it.
 func (r *asmDot[X]) pooled(s *State) {

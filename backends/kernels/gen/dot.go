@@ -43,6 +43,10 @@ const (
 	dotPlus
 	dotLo
 	dotHi
+	dotRest // of dotRequant: planes of steps behind the runs
+	dotRestX
+	dotRestPlanes
+	dotRestApart // bytes between planes
 )
 
 // dot is one tile: for every tile of pixels, for every run of the window, for every step of 4 bytes, all accumulators of all pixels.
@@ -51,7 +55,7 @@ func (a asm) dot(s dotSet, pixels, blocks int) {
 	a.begin(name, fmt.Sprintf("%s adds up %d pixels by %d blocks of output channels.", name, pixels, blocks))
 	a.MOVQ(field(dotAcc), reg.RBX)
 	a.MOVQ(reg.RBX, field(dotNextAcc))
-	a.dotTiles(s, pixels, blocks, func(acc func(p, b int) reg.VecPhysical) {
+	a.dotTiles(s, pixels, blocks, false, func(acc func(p, b int) reg.VecPhysical) {
 		to := reg.RBX
 		a.MOVQ(field(dotNextAcc), to)
 		for p := range pixels {
@@ -76,7 +80,7 @@ func (a asm) dotRequant(s dotSet, pixels, blocks int) {
 	l.loadNearest(r, bytes, dotPlus, reg.RBX)
 	a.MOVQ(field(dotPlaces), reg.RBX)
 	a.MOVQ(reg.RBX, field(dotNextAcc))
-	a.dotTiles(s, pixels, blocks, func(acc func(p, b int) reg.VecPhysical) {
+	a.dotTiles(s, pixels, blocks, s.zmm, func(acc func(p, b int) reg.VecPhysical) {
 		to, mul, stride, stride3 := reg.RCX, reg.RBX, reg.R8, reg.R9
 		a.MOVQ(field(dotNextAcc), to)
 		a.MOVLQSX(at(to, 0), to)
@@ -109,8 +113,8 @@ func (a asm) dotRequant(s dotSet, pixels, blocks int) {
 	})
 }
 
-// dotTiles adds up tiles of pixels; store is for the sums of each.
-func (a asm) dotTiles(s dotSet, pixels, blocks int, store func(acc func(p, b int) reg.VecPhysical)) {
+// dotTiles adds up tiles of pixels, with planes of rests or without; store is for the sums of each.
+func (a asm) dotTiles(s dotSet, pixels, blocks int, rests bool, store func(acc func(p, b int) reg.VecPhysical)) {
 	size := 64
 	if !s.zmm {
 		size = 32
@@ -145,36 +149,51 @@ func (a asm) dotTiles(s dotSet, pixels, blocks int, store func(acc func(p, b int
 	a.MOVQ(k, end)
 	a.ADDQ(field(dotSpan), end)
 
+	step := func() {
+		if pixels > 1 {
+			for b := range blocks {
+				a.move(s.zmm, at(w, size*b), weights(b))
+			}
+		}
+		for i, p := range px {
+			a.VPBROADCASTD(operand.Mem{Base: p, Index: k, Scale: 1}, x)
+			for b := range blocks {
+				var src operand.Op = weights(b)
+				if pixels == 1 {
+					src = at(w, size*b)
+				}
+				switch s.op {
+				case "VPDPBUSD":
+					a.VPDPBUSD(src, x, acc(i, b))
+				case "VPDPWSSD":
+					a.VPDPWSSD(src, x, acc(i, b))
+				default:
+					a.VPMADDWD(src, x, tmp)
+					a.VPADDD(tmp, acc(i, b), acc(i, b))
+				}
+			}
+		}
+		a.ADDQ(operand.I32(size*blocks), w)
+	}
 	a.Label("step")
-	if pixels > 1 {
-		for b := range blocks {
-			a.move(s.zmm, at(w, size*b), weights(b))
-		}
-	}
-	for i, p := range px {
-		a.VPBROADCASTD(operand.Mem{Base: p, Index: k, Scale: 1}, x)
-		for b := range blocks {
-			var src operand.Op = weights(b)
-			if pixels == 1 {
-				src = at(w, size*b)
-			}
-			switch s.op {
-			case "VPDPBUSD":
-				a.VPDPBUSD(src, x, acc(i, b))
-			case "VPDPWSSD":
-				a.VPDPWSSD(src, x, acc(i, b))
-			default:
-				a.VPMADDWD(src, x, tmp)
-				a.VPADDD(tmp, acc(i, b), acc(i, b))
-			}
-		}
-	}
-	a.ADDQ(operand.I32(size*blocks), w)
+	step()
 	a.ADDQ(operand.Imm(4), k)
 	a.CMPQ(k, end)
 	a.JLT(operand.LabelRef("step"))
 	a.CMPQ(off, field(dotOffLast))
 	a.JLS(operand.LabelRef("run"))
+	if rests {
+		a.MOVQ(field(dotRestPlanes), end)
+		a.MOVQ(field(dotRest), k)
+		a.SUBQ(field(dotRestX), k)
+		a.JMP(operand.LabelRef("rests"))
+		a.Label("rest")
+		step()
+		a.ADDQ(field(dotRestApart), k)
+		a.Label("rests")
+		a.DECQ(end)
+		a.JGE(operand.LabelRef("rest"))
+	}
 
 	store(acc)
 	a.DECQ(field(dotTiles))

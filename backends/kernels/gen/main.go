@@ -120,6 +120,7 @@ func generate() (map[string][]byte, error) {
 	a.weave()
 	a.turn()
 	a.table()
+	a.rest()
 	a.rows(1)
 	a.rows(2)
 	f, err := a.Result()
