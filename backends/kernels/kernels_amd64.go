@@ -200,8 +200,13 @@ const (
 	kTo16ColumnAVX2
 	kPlanesAVX2
 	kPixels2AVX2
+	kPixelPoints2AVX2
 	kPixels4AVX2
+	kPixelPoints4AVX2
 	kPixels6AVX2
+	kPixelPoints6AVX2
+	kPointPlanesAVX2
+	kNextPointPlanesAVX2
 	kPixelRequantAVX2
 	kWideDot2x2AVX2
 	kWideDot2x1AVX2
@@ -610,10 +615,20 @@ func (k kernel) call(a unsafe.Pointer) {
 		planesAVX2(a)
 	case kPixels2AVX2:
 		pixels2AVX2(a)
+	case kPixelPoints2AVX2:
+		pixelPoints2AVX2(a)
 	case kPixels4AVX2:
 		pixels4AVX2(a)
+	case kPixelPoints4AVX2:
+		pixelPoints4AVX2(a)
 	case kPixels6AVX2:
 		pixels6AVX2(a)
+	case kPixelPoints6AVX2:
+		pixelPoints6AVX2(a)
+	case kPointPlanesAVX2:
+		pointPlanesAVX2(a)
+	case kNextPointPlanesAVX2:
+		nextPointPlanesAVX2(a)
 	case kPixelRequantAVX2:
 		pixelRequantAVX2(a)
 	case kWideDot2x2AVX2:
@@ -1234,10 +1249,25 @@ func planesAVX2(a unsafe.Pointer)
 func pixels2AVX2(a unsafe.Pointer)
 
 //go:noescape
+func pixelPoints2AVX2(a unsafe.Pointer)
+
+//go:noescape
 func pixels4AVX2(a unsafe.Pointer)
 
 //go:noescape
+func pixelPoints4AVX2(a unsafe.Pointer)
+
+//go:noescape
 func pixels6AVX2(a unsafe.Pointer)
+
+//go:noescape
+func pixelPoints6AVX2(a unsafe.Pointer)
+
+//go:noescape
+func pointPlanesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func nextPointPlanesAVX2(a unsafe.Pointer)
 
 //go:noescape
 func pixelRequantAVX2(a unsafe.Pointer)

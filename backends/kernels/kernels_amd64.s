@@ -30618,6 +30618,134 @@ step:
 	VZEROUPPER
 	RET
 
+// func pixelPoints2AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixelPoints2AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX (SI), R9
+	ADDQ    (AX), R9
+	MOVQ    R9, R10
+	ADDQ    64(AX), R10
+	MOVQ    8(AX), DX
+	MOVQ    32(AX), BX
+	MOVQ    $+6, R12
+
+point:
+	MOVQ         40(AX), CX
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y4
+	VMOVDQU      (R10)(R11*1), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD     Y6, Y4, Y0
+	VPMADDWD     Y6, Y5, Y1
+	VPBROADCASTD 8(DX), Y6
+	VPMADDWD     Y6, Y4, Y2
+	VPMADDWD     Y6, Y5, Y3
+	ADDQ         $0x0c, DX
+	DECQ         CX
+	JEQ          keep
+
+step:
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y4
+	VMOVDQU      (R10)(R11*1), Y5
+	VPBROADCASTD 4(DX), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y6, Y5, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD 8(DX), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     Y6, Y5, Y7
+	VPADDD       Y7, Y3, Y3
+	ADDQ         $0x0c, DX
+	DECQ         CX
+	JNE          step
+
+keep:
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	ADDQ         $+128, BX
+	DECQ         R12
+	JNE          point
+	MOVQ         32(AX), BX
+	MOVQ         24(AX), DX
+	VPBROADCASTD 80(AX), Y10
+	VMOVDQU      128(BX), Y1
+	VMOVDQU      384(BX), Y3
+	VPSUBD       256(BX), Y1, Y2
+	VPSUBD       512(BX), Y3, Y4
+	VPADDD       256(BX), Y1, Y1
+	VPADDD       512(BX), Y3, Y3
+	VPADDD       (BX), Y1, Y1
+	VPADDD       640(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      160(BX), Y5
+	VMOVDQU      416(BX), Y7
+	VPSUBD       288(BX), Y5, Y6
+	VPSUBD       544(BX), Y7, Y8
+	VPADDD       288(BX), Y5, Y5
+	VPADDD       544(BX), Y7, Y7
+	VPADDD       32(BX), Y5, Y5
+	VPADDD       672(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD (DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VMOVDQU      192(BX), Y1
+	VMOVDQU      448(BX), Y3
+	VPSUBD       320(BX), Y1, Y2
+	VPSUBD       576(BX), Y3, Y4
+	VPADDD       320(BX), Y1, Y1
+	VPADDD       576(BX), Y3, Y3
+	VPADDD       64(BX), Y1, Y1
+	VPADDD       704(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      224(BX), Y5
+	VMOVDQU      480(BX), Y7
+	VPSUBD       352(BX), Y5, Y6
+	VPSUBD       608(BX), Y7, Y8
+	VPADDD       352(BX), Y5, Y5
+	VPADDD       608(BX), Y7, Y7
+	VPADDD       96(BX), Y5, Y5
+	VPADDD       736(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 4(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 32(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
 // func pixels4AVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·pixels4AVX2(SB), NOSPLIT, $0-8
@@ -30679,6 +30807,214 @@ step:
 	VMOVDQU      Y4, 64(DI)
 	VPMAXSD      Y7, Y6, Y6
 	VMOVDQU      Y6, 96(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixelPoints4AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixelPoints4AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX (SI), R9
+	ADDQ    (AX), R9
+	MOVQ    R9, R10
+	ADDQ    64(AX), R10
+	MOVQ    8(AX), DX
+	MOVQ    32(AX), BX
+	MOVQ    $+6, R12
+
+point:
+	MOVQ         40(AX), CX
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y8
+	VMOVDQU      (R10)(R11*1), Y9
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD     Y10, Y8, Y0
+	VPMADDWD     Y10, Y9, Y1
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD     Y10, Y8, Y2
+	VPMADDWD     Y10, Y9, Y3
+	VPBROADCASTD 12(DX), Y10
+	VPMADDWD     Y10, Y8, Y4
+	VPMADDWD     Y10, Y9, Y5
+	VPBROADCASTD 16(DX), Y10
+	VPMADDWD     Y10, Y8, Y6
+	VPMADDWD     Y10, Y9, Y7
+	ADDQ         $0x14, DX
+	DECQ         CX
+	JEQ          keep
+
+step:
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y8
+	VMOVDQU      (R10)(R11*1), Y9
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y1, Y1
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y3, Y3
+	VPBROADCASTD 12(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 16(DX), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y6, Y6
+	VPMADDWD     Y10, Y9, Y11
+	VPADDD       Y11, Y7, Y7
+	ADDQ         $0x14, DX
+	DECQ         CX
+	JNE          step
+
+keep:
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y7, 224(BX)
+	ADDQ         $+256, BX
+	DECQ         R12
+	JNE          point
+	MOVQ         32(AX), BX
+	MOVQ         24(AX), DX
+	VPBROADCASTD 80(AX), Y10
+	VMOVDQU      256(BX), Y1
+	VMOVDQU      768(BX), Y3
+	VPSUBD       512(BX), Y1, Y2
+	VPSUBD       1024(BX), Y3, Y4
+	VPADDD       512(BX), Y1, Y1
+	VPADDD       1024(BX), Y3, Y3
+	VPADDD       (BX), Y1, Y1
+	VPADDD       1280(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      288(BX), Y5
+	VMOVDQU      800(BX), Y7
+	VPSUBD       544(BX), Y5, Y6
+	VPSUBD       1056(BX), Y7, Y8
+	VPADDD       544(BX), Y5, Y5
+	VPADDD       1056(BX), Y7, Y7
+	VPADDD       32(BX), Y5, Y5
+	VPADDD       1312(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD (DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VMOVDQU      320(BX), Y1
+	VMOVDQU      832(BX), Y3
+	VPSUBD       576(BX), Y1, Y2
+	VPSUBD       1088(BX), Y3, Y4
+	VPADDD       576(BX), Y1, Y1
+	VPADDD       1088(BX), Y3, Y3
+	VPADDD       64(BX), Y1, Y1
+	VPADDD       1344(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      352(BX), Y5
+	VMOVDQU      864(BX), Y7
+	VPSUBD       608(BX), Y5, Y6
+	VPSUBD       1120(BX), Y7, Y8
+	VPADDD       608(BX), Y5, Y5
+	VPADDD       1120(BX), Y7, Y7
+	VPADDD       96(BX), Y5, Y5
+	VPADDD       1376(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 4(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 32(DI)
+	VMOVDQU      384(BX), Y1
+	VMOVDQU      896(BX), Y3
+	VPSUBD       640(BX), Y1, Y2
+	VPSUBD       1152(BX), Y3, Y4
+	VPADDD       640(BX), Y1, Y1
+	VPADDD       1152(BX), Y3, Y3
+	VPADDD       128(BX), Y1, Y1
+	VPADDD       1408(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      416(BX), Y5
+	VMOVDQU      928(BX), Y7
+	VPSUBD       672(BX), Y5, Y6
+	VPSUBD       1184(BX), Y7, Y8
+	VPADDD       672(BX), Y5, Y5
+	VPADDD       1184(BX), Y7, Y7
+	VPADDD       160(BX), Y5, Y5
+	VPADDD       1440(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 8(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 64(DI)
+	VMOVDQU      448(BX), Y1
+	VMOVDQU      960(BX), Y3
+	VPSUBD       704(BX), Y1, Y2
+	VPSUBD       1216(BX), Y3, Y4
+	VPADDD       704(BX), Y1, Y1
+	VPADDD       1216(BX), Y3, Y3
+	VPADDD       192(BX), Y1, Y1
+	VPADDD       1472(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      480(BX), Y5
+	VMOVDQU      992(BX), Y7
+	VPSUBD       736(BX), Y5, Y6
+	VPSUBD       1248(BX), Y7, Y8
+	VPADDD       736(BX), Y5, Y5
+	VPADDD       1248(BX), Y7, Y7
+	VPADDD       224(BX), Y5, Y5
+	VPADDD       1504(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 12(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 96(DI)
 	ADDQ         72(AX), DI
 	ADDQ         $0x04, SI
 	DECQ         R8
@@ -30769,6 +31105,434 @@ step:
 	ADDQ         $0x04, SI
 	DECQ         R8
 	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pixelPoints6AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pixelPoints6AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), DI
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), R8
+
+tile:
+	MOVLQSX (SI), R9
+	ADDQ    (AX), R9
+	MOVQ    R9, R10
+	ADDQ    64(AX), R10
+	MOVQ    8(AX), DX
+	MOVQ    32(AX), BX
+	MOVQ    $+6, R12
+
+point:
+	MOVQ         40(AX), CX
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y12
+	VMOVDQU      (R10)(R11*1), Y13
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y14, Y12, Y0
+	VPMADDWD     Y14, Y13, Y1
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD     Y14, Y12, Y2
+	VPMADDWD     Y14, Y13, Y3
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD     Y14, Y12, Y4
+	VPMADDWD     Y14, Y13, Y5
+	VPBROADCASTD 16(DX), Y14
+	VPMADDWD     Y14, Y12, Y6
+	VPMADDWD     Y14, Y13, Y7
+	VPBROADCASTD 20(DX), Y14
+	VPMADDWD     Y14, Y12, Y8
+	VPMADDWD     Y14, Y13, Y9
+	VPBROADCASTD 24(DX), Y14
+	VPMADDWD     Y14, Y12, Y10
+	VPMADDWD     Y14, Y13, Y11
+	ADDQ         $0x1c, DX
+	DECQ         CX
+	JEQ          keep
+
+step:
+	MOVLQSX      (DX), R11
+	VMOVDQU      (R9)(R11*1), Y12
+	VMOVDQU      (R10)(R11*1), Y13
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y1, Y1
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y3, Y3
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y5, Y5
+	VPBROADCASTD 16(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y7, Y7
+	VPBROADCASTD 20(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y9, Y9
+	VPBROADCASTD 24(DX), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y10, Y10
+	VPMADDWD     Y14, Y13, Y15
+	VPADDD       Y15, Y11, Y11
+	ADDQ         $0x1c, DX
+	DECQ         CX
+	JNE          step
+
+keep:
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y7, 224(BX)
+	VMOVDQU      Y8, 256(BX)
+	VMOVDQU      Y9, 288(BX)
+	VMOVDQU      Y10, 320(BX)
+	VMOVDQU      Y11, 352(BX)
+	ADDQ         $+384, BX
+	DECQ         R12
+	JNE          point
+	MOVQ         32(AX), BX
+	MOVQ         24(AX), DX
+	VPBROADCASTD 80(AX), Y10
+	VMOVDQU      384(BX), Y1
+	VMOVDQU      1152(BX), Y3
+	VPSUBD       768(BX), Y1, Y2
+	VPSUBD       1536(BX), Y3, Y4
+	VPADDD       768(BX), Y1, Y1
+	VPADDD       1536(BX), Y3, Y3
+	VPADDD       (BX), Y1, Y1
+	VPADDD       1920(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      416(BX), Y5
+	VMOVDQU      1184(BX), Y7
+	VPSUBD       800(BX), Y5, Y6
+	VPSUBD       1568(BX), Y7, Y8
+	VPADDD       800(BX), Y5, Y5
+	VPADDD       1568(BX), Y7, Y7
+	VPADDD       32(BX), Y5, Y5
+	VPADDD       1952(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD (DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, (DI)
+	VMOVDQU      448(BX), Y1
+	VMOVDQU      1216(BX), Y3
+	VPSUBD       832(BX), Y1, Y2
+	VPSUBD       1600(BX), Y3, Y4
+	VPADDD       832(BX), Y1, Y1
+	VPADDD       1600(BX), Y3, Y3
+	VPADDD       64(BX), Y1, Y1
+	VPADDD       1984(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      480(BX), Y5
+	VMOVDQU      1248(BX), Y7
+	VPSUBD       864(BX), Y5, Y6
+	VPSUBD       1632(BX), Y7, Y8
+	VPADDD       864(BX), Y5, Y5
+	VPADDD       1632(BX), Y7, Y7
+	VPADDD       96(BX), Y5, Y5
+	VPADDD       2016(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 4(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 32(DI)
+	VMOVDQU      512(BX), Y1
+	VMOVDQU      1280(BX), Y3
+	VPSUBD       896(BX), Y1, Y2
+	VPSUBD       1664(BX), Y3, Y4
+	VPADDD       896(BX), Y1, Y1
+	VPADDD       1664(BX), Y3, Y3
+	VPADDD       128(BX), Y1, Y1
+	VPADDD       2048(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      544(BX), Y5
+	VMOVDQU      1312(BX), Y7
+	VPSUBD       928(BX), Y5, Y6
+	VPSUBD       1696(BX), Y7, Y8
+	VPADDD       928(BX), Y5, Y5
+	VPADDD       1696(BX), Y7, Y7
+	VPADDD       160(BX), Y5, Y5
+	VPADDD       2080(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 8(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 64(DI)
+	VMOVDQU      576(BX), Y1
+	VMOVDQU      1344(BX), Y3
+	VPSUBD       960(BX), Y1, Y2
+	VPSUBD       1728(BX), Y3, Y4
+	VPADDD       960(BX), Y1, Y1
+	VPADDD       1728(BX), Y3, Y3
+	VPADDD       192(BX), Y1, Y1
+	VPADDD       2112(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      608(BX), Y5
+	VMOVDQU      1376(BX), Y7
+	VPSUBD       992(BX), Y5, Y6
+	VPSUBD       1760(BX), Y7, Y8
+	VPADDD       992(BX), Y5, Y5
+	VPADDD       1760(BX), Y7, Y7
+	VPADDD       224(BX), Y5, Y5
+	VPADDD       2144(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 12(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 96(DI)
+	VMOVDQU      640(BX), Y1
+	VMOVDQU      1408(BX), Y3
+	VPSUBD       1024(BX), Y1, Y2
+	VPSUBD       1792(BX), Y3, Y4
+	VPADDD       1024(BX), Y1, Y1
+	VPADDD       1792(BX), Y3, Y3
+	VPADDD       256(BX), Y1, Y1
+	VPADDD       2176(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      672(BX), Y5
+	VMOVDQU      1440(BX), Y7
+	VPSUBD       1056(BX), Y5, Y6
+	VPSUBD       1824(BX), Y7, Y8
+	VPADDD       1056(BX), Y5, Y5
+	VPADDD       1824(BX), Y7, Y7
+	VPADDD       288(BX), Y5, Y5
+	VPADDD       2208(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 16(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 128(DI)
+	VMOVDQU      704(BX), Y1
+	VMOVDQU      1472(BX), Y3
+	VPSUBD       1088(BX), Y1, Y2
+	VPSUBD       1856(BX), Y3, Y4
+	VPADDD       1088(BX), Y1, Y1
+	VPADDD       1856(BX), Y3, Y3
+	VPADDD       320(BX), Y1, Y1
+	VPADDD       2240(BX), Y2, Y2
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y3, Y1, Y1
+	VPADDD       Y4, Y2, Y2
+	VPMAXSD      Y1, Y2, Y0
+	VMOVDQU      736(BX), Y5
+	VMOVDQU      1504(BX), Y7
+	VPSUBD       1120(BX), Y5, Y6
+	VPSUBD       1888(BX), Y7, Y8
+	VPADDD       1120(BX), Y5, Y5
+	VPADDD       1888(BX), Y7, Y7
+	VPADDD       352(BX), Y5, Y5
+	VPADDD       2272(BX), Y6, Y6
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y7, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPMAXSD      Y5, Y6, Y6
+	VPMAXSD      Y6, Y0, Y0
+	VPBROADCASTD 20(DX), Y9
+	VPMULLD      Y10, Y0, Y0
+	VPSRAD       $0x03, Y0, Y0
+	VPADDD       Y9, Y0, Y0
+	VMOVDQU      Y0, 160(DI)
+	ADDQ         72(AX), DI
+	ADDQ         $0x04, SI
+	DECQ         R8
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func pointPlanesAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·pointPlanesAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 56(AX), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ (AX), SI
+	MOVQ 16(AX), DI
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), R14
+
+row:
+	MOVQ SI, R12
+	MOVQ SI, R13
+	ADDQ 8(AX), R13
+	MOVQ DI, BX
+	MOVQ 48(AX), DX
+
+chunk:
+	VMOVDQU (R12), Y0
+	VMOVDQU (R13), Y1
+	VMOVDQU 4(R12), Y2
+	VMOVDQU 4(R13), Y3
+	VMOVDQU 8(R12), Y4
+	VMOVDQU 8(R13), Y5
+	VPSLLW  $0x02, Y2, Y6
+	VPSUBW  Y6, Y4, Y6
+	VPSLLW  $0x02, Y1, Y7
+	VPSUBW  Y7, Y3, Y7
+	VPSUBW  Y2, Y4, Y8
+	VPSUBW  Y1, Y3, Y9
+	VPADDW  Y9, Y9, Y9
+	VPSUBW  Y2, Y0, Y0
+	VPSLLW  $0x02, Y0, Y0
+	VPADDW  Y8, Y0, Y0
+	VPSUBW  Y3, Y5, Y3
+	VPADDW  Y9, Y9, Y10
+	VPSUBW  Y10, Y3, Y3
+	VPADDW  Y7, Y6, Y1
+	VPSUBW  Y7, Y6, Y2
+	VPADDW  Y9, Y8, Y7
+	VPSUBW  Y9, Y8, Y6
+	VMOVDQU Y0, (BX)
+	VMOVDQU Y1, (BX)(R8*1)
+	VMOVDQU Y2, (BX)(R8*2)
+	VMOVDQU Y7, (BX)(R9*1)
+	VMOVDQU Y6, (BX)(R8*4)
+	VMOVDQU Y3, (BX)(R10*1)
+	ADDQ    $0x20, R12
+	ADDQ    $0x20, R13
+	ADDQ    $0x20, BX
+	DECQ    DX
+	JNE     chunk
+	ADDQ    R14, SI
+	ADDQ    40(AX), DI
+	DECQ    CX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func nextPointPlanesAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·nextPointPlanesAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 56(AX), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ (AX), SI
+	MOVQ 16(AX), DI
+	MOVQ 24(AX), CX
+	MOVQ 32(AX), R14
+
+row:
+	MOVQ SI, R12
+	MOVQ SI, R13
+	ADDQ 8(AX), R13
+	MOVQ DI, BX
+	MOVQ 48(AX), DX
+
+chunk:
+	VMOVDQU  (R12), Y0
+	VMOVDQU  (R12)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y0, Y0
+	VMOVDQU  (R13), Y1
+	VMOVDQU  (R13)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y1, Y1
+	VMOVDQU  4(R12), Y2
+	VMOVDQU  4(R12)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y2, Y2
+	VMOVDQU  4(R13), Y3
+	VMOVDQU  4(R13)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y3, Y3
+	VMOVDQU  8(R12), Y4
+	VMOVDQU  8(R12)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y4, Y4
+	VMOVDQU  8(R13), Y5
+	VMOVDQU  8(R13)(R14*1), Y6
+	VPSLLD   $0x10, Y6, Y6
+	VPBLENDW $0xaa, Y6, Y5, Y5
+	VPSLLW   $0x02, Y2, Y6
+	VPSUBW   Y6, Y4, Y6
+	VPSLLW   $0x02, Y1, Y7
+	VPSUBW   Y7, Y3, Y7
+	VPSUBW   Y2, Y4, Y8
+	VPSUBW   Y1, Y3, Y9
+	VPADDW   Y9, Y9, Y9
+	VPSUBW   Y2, Y0, Y0
+	VPSLLW   $0x02, Y0, Y0
+	VPADDW   Y8, Y0, Y0
+	VPSUBW   Y3, Y5, Y3
+	VPADDW   Y9, Y9, Y10
+	VPSUBW   Y10, Y3, Y3
+	VPADDW   Y7, Y6, Y1
+	VPSUBW   Y7, Y6, Y2
+	VPADDW   Y9, Y8, Y7
+	VPSUBW   Y9, Y8, Y6
+	VMOVDQU  Y0, (BX)
+	VMOVDQU  Y1, (BX)(R8*1)
+	VMOVDQU  Y2, (BX)(R8*2)
+	VMOVDQU  Y7, (BX)(R9*1)
+	VMOVDQU  Y6, (BX)(R8*4)
+	VMOVDQU  Y3, (BX)(R10*1)
+	ADDQ     $0x20, R12
+	ADDQ     $0x20, R13
+	ADDQ     $0x20, BX
+	DECQ     DX
+	JNE      chunk
+	ADDQ     R14, SI
+	ADDQ     40(AX), DI
+	DECQ     CX
+	JNE      row
 	VZEROUPPER
 	RET
 

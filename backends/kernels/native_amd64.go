@@ -103,7 +103,8 @@ var (
 	pixels512 = pixelKernels{level: AVX512, lanes: 16, size: 1, rows: 2, most: 8, planes: kPlanesAVX512,
 		sums: [3]kernel{kPixels2AVX512, kPixels4AVX512, kPixels6AVX512}, requant: kPixelRequantAVX512}
 	pixels256 = pixelKernels{level: AVX2, lanes: 8, size: 2, rows: 1, most: 12, planes: kPlanesAVX2,
-		sums: [3]kernel{kPixels2AVX2, kPixels4AVX2, kPixels6AVX2}, requant: kPixelRequantAVX2}
+		sums: [3]kernel{kPixels2AVX2, kPixels4AVX2, kPixels6AVX2}, requant: kPixelRequantAVX2,
+		points: &pointKernels{pairs: kPointPlanesAVX2, next: kNextPointPlanesAVX2, sums: [3]kernel{kPixelPoints2AVX2, kPixelPoints4AVX2, kPixelPoints6AVX2}}}
 )
 
 // tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.

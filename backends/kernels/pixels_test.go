@@ -8,24 +8,27 @@ import (
 // TestPixelLanes compares convolutions with pixels in lanes with the portable sums, requantization and pooling.
 func TestPixelLanes(t *testing.T) {
 	for _, l := range native() {
-		done, bands := 0, 0
+		done, bands, points := 0, 0, 0
 		for seed := range uint64(500) {
 			r := rand.New(rand.NewPCG(seed, uint64(l)+31))
 			if l == AVX512 {
-				testPixels[uint8](t, l, r, seed, 0, 255, 127, &done, &bands)
+				testPixels[uint8](t, l, r, seed, 0, 255, 127, &done, &bands, &points)
 			} else {
-				testPixels[int16](t, l, r, seed, -1<<11, 1<<11-1, 127, &done, &bands)
+				testPixels[int16](t, l, r, seed, -1<<11, 1<<11-1, 127, &done, &bands, &points)
 			}
 		}
 		if done < 250 || bands < 30 {
 			t.Errorf("%v: %d convolutions, %d in several bands, want more", l, done, bands)
 		}
+		if l == AVX2 && points < 30 {
+			t.Errorf("%v: %d convolutions by points, want more", l, points)
+		}
 	}
 }
 
-func testPixels[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi, most int64, done, bands *int) {
+func testPixels[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint64, lo, hi, most int64, done, bands, points *int) {
 	t.Helper()
-	s := PixelShape{C: 1 + r.IntN(4), KH: 1 + r.IntN(5), KW: 1 + r.IntN(5), SH: 1 + r.IntN(2), SW: 1, OH: 1 + r.IntN(30), OW: 1 + r.IntN(40)}
+	s := PixelShape{Lo: lo, Hi: hi, C: 1 + r.IntN(4), KH: 1 + r.IntN(5), KW: 1 + r.IntN(5), SH: 1 + r.IntN(2), SW: 1, OH: 1 + r.IntN(30), OW: 1 + r.IntN(40)}
 	if r.IntN(4) == 0 {
 		s.SW, s.C = 2, 1+r.IntN(2)
 	}
@@ -71,6 +74,9 @@ func testPixels[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed uint6
 		return
 	}
 	*done++
+	if p.points != nil {
+		*points++
+	}
 	if p.band < s.OH {
 		*bands++
 	}

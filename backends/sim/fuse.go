@@ -129,7 +129,8 @@ func (r *asmDot[X]) pixelLanes(m *Machine, k *hw.Kernel) *kernels.PixelLanes[X] 
 	if !same || q == nil || d.Groups > 1 || g.DH > 1 || g.DW > 1 || pixelTime(g, m.level, size) > foldTime(g, r.fold, m.level, size) {
 		return nil
 	}
-	s := kernels.PixelShape{Rows: l.rowsOf(g), C: g.C, KH: g.KH, KW: g.KW, SH: g.SH, SW: g.SW, OH: g.OH / 2, OW: g.OW / 2}
+	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
+	s := kernels.PixelShape{Rows: l.rowsOf(g), Lo: x.Lo - l.zero, Hi: x.Hi - l.zero, C: g.C, KH: g.KH, KW: g.KW, SH: g.SH, SW: g.SW, OH: g.OH / 2, OW: g.OW / 2}
 	return kernels.NewPixelLanes(m.level, s, d.Weights, shifted(d, l.zero, 0, d.OC), q)
 }
 

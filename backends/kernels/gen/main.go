@@ -107,6 +107,13 @@ func generate() (map[string][]byte, error) {
 		l.planes()
 		for _, channels := range []int{2, 4, 6} {
 			l.pixels(channels)
+			if !zmm {
+				l.pixelPoints(channels)
+			}
+		}
+		if !zmm {
+			l.pointPlanes(false)
+			l.pointPlanes(true)
 		}
 		l.pixelRequant()
 		for _, t := range l.wideTiles() {

@@ -89,12 +89,13 @@ const (
 	pixW
 	pixAcc
 	pixBias
-	pixOff // of each step, for the left pixels and for the right ones
+	pixOff // of each step, for the left pixels and for the right ones; of points, memory for the products of a tile
 	pixSteps
 	pixTiles // offsets of tiles, 32 bits each
 	pixCount
 	pixBelow  // bytes between the rows of a tile
 	pixStride // bytes between tiles of acc
+	pixThird  // 1/3 modulo 2^32, for points
 )
 
 // pixelRows is the number of rows of a tile that registers have room for.
