@@ -74,7 +74,10 @@ type winogradKernels struct {
 	split    [2]kernel         // tiles and untiles of words as bytes
 	products [2][]productsForm // the second ones for weights far away
 	halves   productsForm      // see Winograd.halves
-	pace     winogradPace
+	// evenHalves is for halves of even numbers of blocks of output channels, too. They spend a load on each multiplication, and the other forms
+	// half a load, which is in the way where CPUs multiply two registers in a cycle.
+	evenHalves bool
+	pace       winogradPace
 }
 
 func (k *columnKernels) pool(bytes int) *poolKernels {

@@ -145,7 +145,7 @@ func tilesOf[X uint8 | int16](level Level, rows []int, ow, stride, c, oc, parts 
 			r.form = f
 		}
 	}
-	if h := k.winograd.halves; stride == 1 && parts == 1 && blocks%2 == 1 && h.kernel != 0 {
+	if h := k.winograd.halves; stride == 1 && parts == 1 && h.kernel != 0 && (blocks%2 == 1 || k.winograd.evenHalves && work(h) <= work(r.form)) {
 		r.form, r.halves = h, true
 	}
 	r.columns = r.form.columns(blocks)

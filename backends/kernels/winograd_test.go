@@ -10,7 +10,9 @@ import (
 func TestWinograd(t *testing.T) {
 	for _, l := range native() {
 		done := map[string]int{}
+		setHalves := anyHalves(t, l)
 		for seed := range uint64(300) {
+			setHalves(seed%2 > 0)
 			r := rand.New(rand.NewPCG(seed, uint64(l)+3))
 			lo := -r.Int64N(400)
 			hi := min(max(lo, 0)+r.Int64N(500), 327)
@@ -26,6 +28,14 @@ func TestWinograd(t *testing.T) {
 			}
 		}
 	}
+}
+
+// anyHalves returns what sets evenHalves, which is as it was when the test ends.
+func anyHalves(t *testing.T, l Level) func(bool) {
+	k := &columnsOf(l).winograd
+	before := k.evenHalves
+	t.Cleanup(func() { k.evenHalves = before })
+	return func(v bool) { k.evenHalves = v }
 }
 
 func testWinograd[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, lo, hi int64, done map[string]int) {

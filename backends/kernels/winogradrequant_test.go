@@ -12,7 +12,9 @@ import (
 func TestRequantWinograd(t *testing.T) {
 	for _, l := range native() {
 		taken := map[string]int{}
+		setHalves := anyHalves(t, l)
 		for seed := range uint64(120) {
+			setHalves(seed%2 > 0)
 			r := rand.New(rand.NewPCG(seed, uint64(l)+5))
 			testRequantWinograd[int16, int16](t, l, r, taken)
 			if l == AVX512 {
