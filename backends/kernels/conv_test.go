@@ -174,7 +174,7 @@ func testRows[Y uint8 | int16](t *testing.T, name string, r *rand.Rand, q *Requa
 	p := Pixels{N: 1 + r.IntN(9), Rows: 1 + r.IntN(3), Acc: (c+15)/16*16 + 16*r.IntN(2), Dst: c + r.IntN(3)}
 	p.AccRow, p.DstRow = (p.N+r.IntN(2))*p.Acc, p.N*p.Dst+r.IntN(3)
 	const guard = 77
-	try := func(run func(dst []Y, acc []int32, p Pixels), window ...int) {
+	try := func(rows *RequantRows[Y], window ...int) {
 		acc := make([]int32, p.Rows*p.AccRow+2*p.Right+2*p.Below+PoolSlack)
 		for i := range acc {
 			channel := i % p.AccRow % p.Acc % c
@@ -184,7 +184,7 @@ func testRows[Y uint8 | int16](t *testing.T, name string, r *rand.Rand, q *Requa
 		for i := range dst {
 			dst[i] = guard
 		}
-		run(dst, acc, p)
+		rows.Run(dst, acc)
 		for i := range dst {
 			got, want := int64(dst[i]), int64(guard)
 			row, pixel, channel := i/p.DstRow, i%p.DstRow/p.Dst, i%p.DstRow%p.Dst
@@ -204,7 +204,7 @@ func testRows[Y uint8 | int16](t *testing.T, name string, r *rand.Rand, q *Requa
 			}
 		}
 	}
-	try(f.Row)
+	try(f.Rows(p))
 	if !f.Pools() {
 		return
 	}
@@ -212,5 +212,5 @@ func testRows[Y uint8 | int16](t *testing.T, name string, r *rand.Rand, q *Requa
 	if 2*c <= p.Acc {
 		p.Right = c // folded
 	}
-	try(f.Pool, p.Right, p.Below, p.Right+p.Below)
+	try(f.Pooled(p), p.Right, p.Below, p.Right+p.Below)
 }

@@ -143,15 +143,17 @@ func nearestTodo(size int, plus, lo, hi int64) (todo int) {
 	return todo
 }
 
-// run is Requant32.Row or, with pool, Pool.
-func (r *nearest[Y]) run(pool bool, dst []Y, acc []int32, p Pixels) {
-	size := int(unsafe.Sizeof(dst[0]))
-	a := nearestArgs{accRow: 4 * p.AccRow, dstRow: size * p.DstRow, nearestEnd: r.end(),
+// nearestCall is what a kernel is called with, but for memory, and where in it what it works on begins.
+type nearestCall struct {
+	nearestArgs
+	from, to int
+}
+
+// calls are those for pixels.
+func (r *nearest[Y]) calls(p Pixels) (calls []nearestCall) {
+	size := int(unsafe.Sizeof(Y(0)))
+	a := nearestArgs{rows: p.Rows, accRow: 4 * p.AccRow, dstRow: size * p.DstRow, nearestEnd: r.end(),
 		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
-	k := r.kernel
-	if pool {
-		k = r.pool
-	}
 	group := nearestRegs * r.lanes
 	for first := 0; first < r.c; first += group {
 		n := min(group, r.c-first)
@@ -159,8 +161,8 @@ func (r *nearest[Y]) run(pool bool, dst []Y, acc []int32, p Pixels) {
 		per := nearestRegs / blocks // pixels
 		a.mul = unsafe.Pointer(&r.mul[first])
 		a.accStep, a.dstStep = 4*per*p.Acc, size*per*p.Dst
-		step := func(pixel, pixels, steps int) {
-			a.acc, a.dst, a.rows, a.steps = unsafe.Pointer(&acc[pixel*p.Acc+first]), unsafe.Pointer(&dst[pixel*p.Dst+first]), p.Rows, steps
+		call := func(pixel, pixels, steps int) {
+			a.steps = steps
 			for i := range nearestRegs {
 				pixel, block := i/blocks, i%blocks*r.lanes
 				from, to, count := pixel*p.Acc+block, pixel*p.Dst+block, min(r.lanes, n-block)
@@ -179,14 +181,15 @@ func (r *nearest[Y]) run(pool bool, dst []Y, acc []int32, p Pixels) {
 			if pixels*n == group && (pixels == 1 || p.Dst == n) {
 				a.whole = 1
 			}
-			k.call(unsafe.Pointer(&a))
+			calls = append(calls, nearestCall{a, pixel*p.Acc + first, pixel*p.Dst + first})
 		}
 		steps := p.N / per
 		if steps > 0 {
-			step(0, per, steps)
+			call(0, per, steps)
 		}
 		if left := p.N % per; left > 0 {
-			step(steps*per, left, 1)
+			call(steps*per, left, 1)
 		}
 	}
+	return calls
 }

@@ -177,39 +177,7 @@ type Pixels struct {
 	Right, Below int // of a pooling window: accumulators from a pixel to the one right of it, and below
 }
 
-// Row writes pixels of accumulators: of every pixel, as many as fill registers are read.
-func (r *Requant32[Y]) Row(dst []Y, acc []int32, p Pixels) {
-	if p.N == 0 || p.Rows == 0 {
-		return
-	}
-	last, to := (p.Rows-1)*p.AccRow+(p.N-1)*p.Acc, (p.Rows-1)*p.DstRow+(p.N-1)*p.Dst
-	_ = dst[to+r.c-1]
-	_ = acc[last+(r.c+r.lanes-1)/r.lanes*r.lanes-1]
-	if r.nearest != nil {
-		r.nearest.run(false, dst, acc, p)
-		return
-	}
-	for row := range p.Rows {
-		dst, acc := dst[row*p.DstRow:], acc[row*p.AccRow:]
-		if r.general == 0 {
-			a := r.args(dst, acc, p)
-			r.kernel.call(unsafe.Pointer(&a))
-			continue
-		}
-		size := int(unsafe.Sizeof(dst[0]))
-		a := scaleArgs{acc: unsafe.Pointer(&acc[0]), scale: unsafe.Pointer(&r.scales[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
-			accStride: 4 * p.Acc, dstStride: size * p.Dst, blocks: r.c / r.lanes, tail: r.c % r.lanes, add: r.plus, lo: r.lo, hi: r.hi}
-		r.general.call(unsafe.Pointer(&a))
-	}
-}
-
-func (r *Requant32[Y]) args(dst []Y, acc []int32, p Pixels) requantArgs {
-	return requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&r.mul[0]), add: unsafe.Pointer(&r.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
-		accStride: 4 * p.Acc, dstStride: p.Dst * int(unsafe.Sizeof(dst[0])), blocks: r.c / r.lanes, tail: r.c % r.lanes, lo: r.lo, hi: r.hi,
-		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
-}
-
-// Pools reports whether there is code for Pool: results have to grow with accumulators.
+// Pools reports whether there is code for Pooled: results have to grow with accumulators.
 func (r *Requant32[Y]) Pools() bool {
 	if r.nearest != nil {
 		return r.nearest.pool != 0
@@ -217,23 +185,74 @@ func (r *Requant32[Y]) Pools() bool {
 	return r.general == 0 && r.pool != 0
 }
 
-// PoolSlack is how many accumulators beyond the last one Pool may read.
+// RequantRows is a Requant32 for certain pixels. It is immutable.
+type RequantRows[Y uint8 | int16] struct {
+	q       *Requant32[Y]
+	p       Pixels
+	kernel  kernel
+	acc, to int           // the last ones that are read and written
+	calls   []nearestCall // of nearest
+}
+
+// Rows is for pixels of accumulators, one at least: of every pixel, as many as fill registers are read.
+func (r *Requant32[Y]) Rows(p Pixels) *RequantRows[Y] {
+	return r.rows(p, false, (r.c+r.lanes-1)/r.lanes*r.lanes)
+}
+
+// PoolSlack is how many accumulators beyond the last one Pooled may read.
 const PoolSlack = 16
 
-// Pool is Row of the largest of four accumulators each: of a pixel, of the one right of it, and of the two below them. acc has PoolSlack.
-func (r *Requant32[Y]) Pool(dst []Y, acc []int32, p Pixels) {
-	if p.N == 0 || p.Rows == 0 {
+// Pooled is Rows of the largest of four accumulators each: of a pixel, of the one right of it, and of the two below them. There must be
+// PoolSlack of them more.
+func (r *Requant32[Y]) Pooled(p Pixels) *RequantRows[Y] {
+	return r.rows(p, true, p.Right+p.Below+r.c+PoolSlack)
+}
+
+// rows are those of pixels of which so many accumulators are read.
+func (r *Requant32[Y]) rows(p Pixels, pool bool, read int) *RequantRows[Y] {
+	q := &RequantRows[Y]{q: r, p: p, kernel: r.kernel, acc: (p.Rows-1)*p.AccRow + (p.N-1)*p.Acc + read - 1, to: (p.Rows-1)*p.DstRow + (p.N-1)*p.Dst + r.c - 1}
+	switch {
+	case r.nearest != nil:
+		q.calls, q.kernel = r.nearest.calls(p), r.nearest.kernel
+		if pool {
+			q.kernel = r.nearest.pool
+		}
+	case pool:
+		q.kernel = r.pool
+	case r.general != 0:
+		q.kernel = r.general
+	}
+	return q
+}
+
+// Run writes elements.
+func (r *RequantRows[Y]) Run(dst []Y, acc []int32) {
+	_, _ = dst[r.to], acc[r.acc]
+	if r.q.nearest == nil {
+		for row := range r.p.Rows {
+			r.row(dst[row*r.p.DstRow:], acc[row*r.p.AccRow:])
+		}
 		return
 	}
-	last, to := (p.Rows-1)*p.AccRow+(p.N-1)*p.Acc, (p.Rows-1)*p.DstRow+(p.N-1)*p.Dst
-	_ = dst[to+r.c-1]
-	_ = acc[last+p.Right+p.Below+r.c+PoolSlack-1]
-	if r.nearest != nil {
-		r.nearest.run(true, dst, acc, p)
+	for i := range r.calls {
+		c := &r.calls[i]
+		a := c.nearestArgs
+		a.acc, a.dst = unsafe.Pointer(&acc[c.from]), unsafe.Pointer(&dst[c.to])
+		r.kernel.call(unsafe.Pointer(&a))
+	}
+}
+
+// row is Run for one row, in integers.
+func (r *RequantRows[Y]) row(dst []Y, acc []int32) {
+	q, p, size := r.q, &r.p, int(unsafe.Sizeof(dst[0]))
+	if q.general != 0 {
+		a := scaleArgs{acc: unsafe.Pointer(&acc[0]), scale: unsafe.Pointer(&q.scales[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
+			accStride: 4 * p.Acc, dstStride: size * p.Dst, blocks: q.c / q.lanes, tail: q.c % q.lanes, add: q.plus, lo: q.lo, hi: q.hi}
+		r.kernel.call(unsafe.Pointer(&a))
 		return
 	}
-	for row := range p.Rows {
-		a := r.args(dst[row*p.DstRow:], acc[row*p.AccRow:], p)
-		r.pool.call(unsafe.Pointer(&a))
-	}
+	a := requantArgs{acc: unsafe.Pointer(&acc[0]), mul: unsafe.Pointer(&q.mul[0]), add: unsafe.Pointer(&q.add[0]), dst: unsafe.Pointer(&dst[0]), pixels: p.N,
+		accStride: 4 * p.Acc, dstStride: size * p.Dst, blocks: q.c / q.lanes, tail: q.c % q.lanes, lo: q.lo, hi: q.hi,
+		right: 4 * p.Right, below: 4 * p.Below, both: 4 * (p.Right + p.Below)}
+	r.kernel.call(unsafe.Pointer(&a))
 }

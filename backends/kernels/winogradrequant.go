@@ -18,7 +18,7 @@ type RequantWinograd[X, Y uint8 | int16] struct {
 }
 
 // NewRequantWinograd is w with q behind it, for pixels of as many elements as w has channels, one after the other, in rows so many elements
-// apart. With pool, q is of the largest sums of two by two pixels, as in Requant32.Pool; an odd last row is left out. It is nil where
+// apart. With pool, q is of the largest sums of two by two pixels, as in Requant32.Pooled; an odd last row is left out. It is nil where
 // channels do not fill registers, an image is lower than a tile, or q is not to the nearest integer in float32.
 func NewRequantWinograd[X, Y uint8 | int16](w *Winograd[X], q *Requant32[Y], pool bool, row int) *RequantWinograd[X, Y] {
 	lanes, size, side := 2*w.k.lanes, int(unsafe.Sizeof(Y(0))), 1 // of the window of a result

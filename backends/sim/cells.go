@@ -1,6 +1,10 @@
 package sim
 
-import "quern/backends/kernels"
+import (
+	"unsafe"
+
+	"quern/backends/kernels"
+)
 
 // cells is the memory of a buffer: the slice of its layout's kind.
 type cells struct {
@@ -59,18 +63,18 @@ func (c *cells) put(l *layout, src []int64, first, n int) {
 	})
 }
 
-// cellsOf is the slice of type X.
+// cellsOf is the slice of type X, which is one of the three.
 func cellsOf[X kernels.Int](c *cells) []X {
-	var x any
-	switch any(X(0)).(type) {
-	case uint8:
-		x = c.u8
-	case int16:
-		x = c.i16
-	case int64:
-		x = c.i64
+	var p unsafe.Pointer
+	switch unsafe.Sizeof(X(0)) {
+	case 1:
+		p = unsafe.Pointer(&c.u8)
+	case 2:
+		p = unsafe.Pointer(&c.i16)
+	default:
+		p = unsafe.Pointer(&c.i64)
 	}
-	return x.([]X)
+	return *(*[]X)(p)
 }
 
 // copyTo copies an image into another layout, whose border stays.

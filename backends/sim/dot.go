@@ -215,37 +215,51 @@ type wholeTo[X, Y uint8 | int16] struct {
 	at int
 }
 
-func (w wholeTo[X, Y]) Run(out *cells, x []X, scratch []int32) {
+func (w *wholeTo[X, Y]) Run(out *cells, x []X, scratch []int32) {
 	w.kernel.Run(cellsOf[Y](out)[w.at:], x, scratch)
 }
 
-func (w wholeTo[X, Y]) Scratch() int { return w.kernel.Scratch() }
+func (w *wholeTo[X, Y]) Scratch() int { return w.kernel.Scratch() }
 
-// asmDot is a convolution by native code, some pixels at a time so that accumulators stay in the first-level cache.
+// asmDot is a convolution by native code.
 type asmDot[X uint8 | int16] struct {
 	d       *hw.Dot // folded
 	fold    int
-	id      int // of the output
 	im      image
 	out     *layout
 	epi     *epilogue
 	groups  []native[X]
-	mg      int                         // output channels of a group
-	to8     []*kernels.Requant32[uint8] // by group, or none
-	to16    []*kernels.Requant32[int16]
-	whole   wholeDot[X] // does it all, or nil
-	chunk   int         // pixels
-	scratch int         // accumulators behind them
-
-	// Where a pooling is a part of the work: its requantization, pixels at a time, and output.
-	pool8     *kernels.Requant32[uint8]
-	pool16    *kernels.Requant32[int16]
-	poolChunk int
-	poolOut   *layout
-	poolRow   int // elements from a row of it to the next one
-	poolID    int
-	poolWhole wholeDot[X] // does it all, or nil
+	mg      int          // output channels of a group
+	scratch int          // accumulators behind those of a chunk
+	own     dotOutput[X] // what it writes
+	pool    dotOutput[X] // what it writes where a pooling is a part of the work
 }
+
+// dotOutput is how a convolution gets to elements of a buffer: whole, or some pixels at a time so that accumulators stay in the first-level cache.
+type dotOutput[X uint8 | int16] struct {
+	id     int
+	whole  wholeDot[X] // or nil
+	chunks []dotChunk
+}
+
+// dotChunk is pixels from the given one on, and their requantization by group; none where a scalar program does the work.
+type dotChunk struct {
+	first, n int
+	areas    [][]dotArea
+}
+
+// dotArea is pixels that are requantized together, from an accumulator on, to a place in the output.
+type dotArea struct {
+	rows interface {
+		run(out *cells, at int, acc []int32)
+	}
+	acc, at int
+}
+
+// rowsTo are rows of elements of a type.
+type rowsTo[Y uint8 | int16] struct{ *kernels.RequantRows[Y] }
+
+func (r rowsTo[Y]) run(out *cells, at int, acc []int32) { r.Run(cellsOf[Y](out)[at:], acc) }
 
 // cached is the number of accumulators that are worked on at a time: 16 KB of 32 bits.
 const cached = 4096
@@ -256,24 +270,17 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 	if size := int(unsafe.Sizeof(X(0))); tiles == nil && !deep {
 		d, f = fold(merge(d, m.level, size), m.level, size)
 	}
-	r := &asmDot[X]{d: d, fold: f, id: k.Out.ID, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups}
+	r := &asmDot[X]{d: d, fold: f, im: im, out: &m.layouts[k.Out.ID], epi: e, mg: d.OC / d.Groups, scratch: kernels.PoolSlack}
 	add := func(c native[X], err error) {
 		if err != nil {
 			panic(err) // prepareDot has chosen wrongly
 		}
-		q := len(r.groups)
-		acc := d.Acc[q*r.mg : (q+1)*r.mg]
 		r.groups = append(r.groups, c)
-		if y := requant32[uint8](m, e, r.out, u8, acc, q*r.mg, f); y != nil {
-			r.to8 = append(r.to8, y)
-		}
-		if y := requant32[int16](m, e, r.out, i16, acc, q*r.mg, f); y != nil {
-			r.to16 = append(r.to16, y)
-		}
 	}
 	switch {
 	case tiles != nil:
 		add(tiles, nil)
+		r.scratch = max(r.scratch, tiles.Scratch())
 	case deep:
 		r.mg = d.OC
 		p := deepPart(d, &im)
@@ -283,45 +290,77 @@ func nativeDot[X uint8 | int16](m *Machine, k *hw.Kernel, im image, e *epilogue,
 			add(kernels.NewConv[X](m.level, p.pixels(&d.Geometry, &im.layout), p.win.Off, p.win.Run, p.weights, p.bias))
 		}
 	}
-	if len(r.to8) < len(r.groups) {
-		r.to8 = nil
+	pixels, tile, width := d.OH*d.OW, r.groups[0].Tile(), r.groups[0].Width()
+	chunk := min(max(cached/width/tile, 1), (pixels+tile-1)/tile) * tile
+	r.own.id = k.Out.ID
+	for first := 0; first < pixels; first += chunk {
+		r.own.chunks = append(r.own.chunks, dotChunk{first: first, n: min(chunk, pixels-first)})
 	}
-	if len(r.to16) < len(r.groups) {
-		r.to16 = nil
+	if !ownOf[X, uint8](m, r, u8, k.Dot) {
+		ownOf[X, int16](m, r, i16, k.Dot)
 	}
-	if row := r.out.row(&k.Dot.Geometry); row > 0 && len(r.groups) == 1 {
-		if r.whole = wholeOf(r, r.to8, row); r.whole == nil {
-			r.whole = wholeOf(r, r.to16, row)
-		}
+	m.acc = max(m.acc, chunk*width+r.scratch)
+	if r.own.whole != nil {
+		m.acc = max(m.acc, r.own.whole.Scratch())
 	}
-	tile := r.groups[0].Tile()
-	r.chunk = min(max(cached/r.groups[0].Width()/tile, 1), (d.OH*d.OW+tile-1)/tile) * tile
-	if r.scratch = kernels.PoolSlack; tiles != nil {
-		r.scratch = max(r.scratch, tiles.Scratch())
-	}
-	m.acc = max(m.acc, r.chunk*r.groups[0].Width()+r.scratch)
-	if r.whole != nil {
-		m.acc = max(m.acc, r.whole.Scratch())
-	}
-	m.row = max(m.row, r.chunk*d.OC)
+	m.row = max(m.row, chunk*d.OC)
 	return r
 }
 
-// wholeOf is r with its requantization, or nil where kernels have none; row is the elements from a row of the output to the next one.
-func wholeOf[X, Y uint8 | int16](r *asmDot[X], to []*kernels.Requant32[Y], row int) wholeDot[X] {
-	if to == nil {
-		return nil
+// ownOf requantizes the results of r, which is k before it was folded, by kernels to elements of type Y, if there are some for it.
+func ownOf[X, Y uint8 | int16](m *Machine, r *asmDot[X], want kind, k *hw.Dot) bool {
+	d, f, width := r.d, r.fold, r.groups[0].Width()
+	var to []*kernels.Requant32[Y]
+	for q := range r.groups {
+		y := requant32[Y](m, r.epi, r.out, want, d.Acc[q*r.mg:(q+1)*r.mg], q*r.mg, f)
+		if y == nil {
+			return false
+		}
+		to = append(to, y)
 	}
+	if row := r.out.row(&k.Geometry); row > 0 && len(to) == 1 {
+		if r.own.whole = wholeOf(r, to[0], row); r.own.whole != nil {
+			r.own.chunks = nil
+			return true
+		}
+	}
+	for q, y := range to {
+		seen := map[kernels.Pixels]*kernels.RequantRows[Y]{}
+		for i := range r.own.chunks {
+			c := &r.own.chunks[i]
+			var areas []dotArea
+			r.out.areas(c.first*f, c.n*f, func(at, i, m, rows int) {
+				p := kernels.Pixels{N: m / f, Rows: rows, Acc: width, AccRow: m / f * width, Dst: d.OC, DstRow: r.out.width * r.out.c}
+				areas = append(areas, dotArea{rowsTo[Y]{once(seen, p, y.Rows)}, i / f * width, at + q*r.mg})
+			})
+			c.areas = append(c.areas, areas)
+		}
+	}
+	return true
+}
+
+// once is what f makes of k, which was made before or is made now.
+func once[K comparable, V any](made map[K]V, k K, f func(K) V) V {
+	v, ok := made[k]
+	if !ok {
+		v = f(k)
+		made[k] = v
+	}
+	return v
+}
+
+// wholeOf is r with its requantization, or nil where kernels have none; row is the elements from a row of the output to the next one.
+func wholeOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y], row int) wholeDot[X] {
 	at := r.out.at(0, 0)
 	switch c := r.groups[0].(type) {
 	case *kernels.Winograd[X]:
-		if w := kernels.NewRequantWinograd(c, to[0], false, row); w != nil {
-			return wholeTo[X, Y]{w, at}
+		if w := kernels.NewRequantWinograd(c, to, false, row); w != nil {
+			return &wholeTo[X, Y]{w, at}
 		}
 	case *kernels.Conv[X]:
-		if q, same := any(to[0]).(*kernels.Requant32[X]); same {
+		if q, same := any(to).(*kernels.Requant32[X]); same {
 			if w := kernels.NewRequantConv(c, q, r.d.OW, row); w != nil {
-				return wholeTo[X, X]{w, at}
+				return &wholeTo[X, X]{w, at}
 			}
 		}
 	}
@@ -342,43 +381,39 @@ func requant32[Y uint8 | int16](m *Machine, e *epilogue, out *layout, want kind,
 	return kernels.NewRequant32[Y](m.level, e.fast.Channels(first, len(acc)/fold).Repeated(fold), len(acc), func(c int) int64 { return acc[c].Lo }, func(c int) int64 { return acc[c].Hi }, out.zero)
 }
 
-func (r *asmDot[X]) run(s *State) {
-	d, f := r.d, r.fold
-	x := cellsOf[X](r.im.cells(s))
-	out := &s.bufs[r.id]
-	if r.whole != nil {
-		r.whole.Run(out, x, s.acc)
+func (r *asmDot[X]) run(s *State) { r.write(s, &r.own) }
+
+// write computes an output.
+func (r *asmDot[X]) write(s *State, to *dotOutput[X]) {
+	x, out := cellsOf[X](r.im.cells(s)), &s.bufs[to.id]
+	if to.whole != nil {
+		to.whole.Run(out, x, s.acc)
 		return
 	}
-	mg, width := r.mg, r.groups[0].Width()
-	for first := 0; first < d.OH*d.OW; first += r.chunk {
-		n := min(r.chunk, d.OH*d.OW-first)
-		for q, c := range r.groups {
-			c.Run(s.acc, x, first, n)
-			switch {
-			case r.to8 != nil:
-				r.requantize(first, n, func(at, pixel int, p kernels.Pixels) { r.to8[q].Row(out.u8[at+q*mg:], s.acc[pixel*width:], p) })
-			case r.to16 != nil:
-				r.requantize(first, n, func(at, pixel int, p kernels.Pixels) { r.to16[q].Row(out.i16[at+q*mg:], s.acc[pixel*width:], p) })
-			default:
-				for p := range n {
-					kernels.ReadColumn(s.m.level, s.row[p*d.OC+q*mg:][:mg], s.acc[p*width:], 0)
-				}
+	for i := range to.chunks {
+		c := &to.chunks[i]
+		for q, g := range r.groups {
+			g.Run(s.acc, x, c.first, c.n)
+			if c.areas == nil {
+				r.read(s, q, c.n)
+				continue
+			}
+			for _, a := range c.areas[q] {
+				a.rows.run(out, a.at, s.acc[a.acc:])
 			}
 		}
-		if r.to8 == nil && r.to16 == nil {
-			row := s.row[:n*d.OC]
-			r.epi.run(s, row, first*f)
-			out.put(r.out, row, first*f, n*f)
+		if c.areas == nil {
+			row := s.row[:c.n*r.d.OC]
+			r.epi.run(s, row, c.first*r.fold)
+			out.put(r.out, row, c.first*r.fold, c.n*r.fold)
 		}
 	}
 }
 
-// requantize calls f for the parts of n folded pixels from the given one on that lie in rows of the output: at is the place of their first
-// pixel, which is so many pixels after the given one.
-func (r *asmDot[X]) requantize(first, n int, f func(at, pixel int, p kernels.Pixels)) {
-	width := r.groups[0].Width()
-	r.out.areas(first*r.fold, n*r.fold, func(at, i, m, rows int) {
-		f(at, i/r.fold, kernels.Pixels{N: m / r.fold, Rows: rows, Acc: width, AccRow: m / r.fold * width, Dst: r.d.OC, DstRow: r.out.width * r.out.c})
-	})
+// read brings the accumulators of n pixels of a group to the row of a scalar program.
+func (r *asmDot[X]) read(s *State, group, n int) {
+	oc, width := r.d.OC, r.groups[group].Width()
+	for p := range n {
+		kernels.ReadColumn(s.m.level, s.row[p*oc+group*r.mg:][:r.mg], s.acc[p*width:], 0)
+	}
 }

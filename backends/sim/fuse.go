@@ -70,63 +70,83 @@ func fusePool(m *Machine, j, i int) bool {
 }
 
 func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
-	k := m.p.Kernels[i]
-	w, f := k.Window, r.fold
-	oc := r.d.OC / f
 	switch m.steps[i].(type) {
 	case *asmWindow[uint8]:
-		if r.pool8 = requant32[uint8](m, r.epi, r.out, u8, r.d.Acc[:oc], 0, 1); r.pool8 == nil || !r.pool8.Pools() {
-			return false
-		}
+		return fuseTo[X, uint8](m, r, u8, j, i)
 	case *asmWindow[int16]:
-		if r.pool16 = requant32[int16](m, r.epi, r.out, i16, r.d.Acc[:oc], 0, 1); r.pool16 == nil || !r.pool16.Pools() {
-			return false
-		}
-	default:
-		return false
+		return fuseTo[X, int16](m, r, i16, j, i)
 	}
+	return false
+}
+
+// fuseTo is fusePool for r, kernel j, and elements of a type.
+func fuseTo[X, Y uint8 | int16](m *Machine, r *asmDot[X], want kind, j, i int) bool {
+	k := m.p.Kernels[i]
+	w, f := k.Window, r.fold
 	two := w.KH == 2 && w.KW == 2 && w.SH == 2 && w.SW == 2 && w.DH == 1 && w.DW == 1 && w.PH == 0 && w.PW == 0
 	if !two || len(r.groups) > 1 || w.H != r.d.OH || w.W != f*r.d.OW || 2*w.OW != w.W || w.OH != w.H/2 {
 		return false
 	}
-	r.poolOut, r.poolID = &m.layouts[k.Out.ID], k.Out.ID
-	if r.poolRow = r.poolOut.row(&w.Geometry); r.poolRow == 0 {
+	to := requant32[Y](m, r.epi, r.out, want, r.d.Acc[:r.d.OC/f], 0, 1)
+	out := &m.layouts[k.Out.ID]
+	at, row := out.at(0, 0), out.row(&w.Geometry)
+	if to == nil || !to.Pools() || row == 0 {
 		return false
 	}
-	if r.poolWhole = poolOf(r, r.pool8); r.poolWhole == nil {
-		r.poolWhole = poolOf(r, r.pool16)
-	}
-	if r.poolWhole == nil {
-		if p := r.pixelLanes(m, m.p.Kernels[j]); p != nil {
-			r.poolWhole = pixelDot[X]{p, r.poolOut.at(0, 0), r.poolRow}
+	r.pool.id = k.Out.ID
+	if r.pool.whole = poolOf(r, to, at, row); r.pool.whole == nil {
+		if p := pixelLanes(m, r, m.p.Kernels[j], to); p != nil {
+			r.pool.whole = &pixelDot[X]{p, at, row}
 		}
 	}
-	if r.poolWhole != nil {
-		m.acc = max(m.acc, r.poolWhole.Scratch())
+	if r.pool.whole != nil {
+		m.acc = max(m.acc, r.pool.whole.Scratch())
 		return true
 	}
-	// Whole pairs of rows at a time, and whole tiles.
-	unit, tile := 2*r.d.OW, r.groups[0].Tile()
-	for unit%tile > 0 {
-		unit += 2 * r.d.OW
-	}
-	total := (r.d.OH*r.d.OW + tile - 1) / tile * tile
-	width := r.groups[0].Width()
-	r.poolChunk = min(max(cached/width/unit, 1)*unit, total)
-	m.acc = max(m.acc, r.poolChunk*width+r.scratch)
+	poolChunks(m, r, to, at, row)
 	return true
 }
 
-// pixelLanes is convolution k with pixels in lanes and the pooling behind it, or nil where kernels.PixelLanes is none for it or takes longer.
-func (r *asmDot[X]) pixelLanes(m *Machine, k *hw.Kernel) *kernels.PixelLanes[X] {
-	q, same := any(r.pool8).(*kernels.Requant32[X])
-	if !same {
-		q, same = any(r.pool16).(*kernels.Requant32[X])
+// poolChunks makes a pooling of whole pairs of rows at a time, and whole tiles: from a place in the output on, to rows so many elements apart.
+func poolChunks[X, Y uint8 | int16](m *Machine, r *asmDot[X], to *kernels.Requant32[Y], at, row int) {
+	d, f := r.d, r.fold
+	pixels, tile, width, oc := d.OH*d.OW, r.groups[0].Tile(), r.groups[0].Width(), d.OC/f
+	unit := 2 * d.OW
+	for unit%tile > 0 {
+		unit += 2 * d.OW
 	}
+	chunk := min(max(cached/width/unit, 1)*unit, (pixels+tile-1)/tile*tile)
+	m.acc = max(m.acc, chunk*width+r.scratch)
+	// Neighbours are folded into one pixel, in pairs; or a pair is two pixels.
+	pairs, step, right := max(f/2, 1), width, oc
+	if f == 1 {
+		step, right = 2*width, width
+	}
+	below, owp := d.OW*width, f*d.OW/2
+	p := kernels.Pixels{N: owp / pairs, Acc: step, AccRow: 2 * below, Dst: pairs * oc, DstRow: row, Right: right, Below: below}
+	seen := map[kernels.Pixels]*kernels.RequantRows[Y]{}
+	for first := 0; first < pixels; first += chunk {
+		c := dotChunk{first: first, n: min(chunk, pixels-first)}
+		if p.Rows = c.n / d.OW / 2; p.Rows == 0 {
+			break // a last row that is in no window
+		}
+		rows := rowsTo[Y]{once(seen, p, to.Pooled)}
+		var areas []dotArea
+		for pair := range pairs {
+			areas = append(areas, dotArea{rows, 2 * pair * oc, at + first/d.OW/2*row + pair*oc})
+		}
+		c.areas = [][]dotArea{areas}
+		r.pool.chunks = append(r.pool.chunks, c)
+	}
+}
+
+// pixelLanes is convolution k with pixels in lanes and the pooling behind it, or nil where kernels.PixelLanes is none for it or takes longer.
+func pixelLanes[X, Y uint8 | int16](m *Machine, r *asmDot[X], k *hw.Kernel, to *kernels.Requant32[Y]) *kernels.PixelLanes[X] {
+	q, same := any(to).(*kernels.Requant32[X])
 	d, l := k.Dot, &r.im.layout
 	g := &d.Geometry
 	size := int(unsafe.Sizeof(X(0)))
-	if !same || q == nil || d.Groups > 1 || g.DH > 1 || g.DW > 1 || pixelTime(g, m.level, size) > foldTime(g, r.fold, m.level, size) {
+	if !same || d.Groups > 1 || g.DH > 1 || g.DW > 1 || pixelTime(g, m.level, size) > foldTime(g, r.fold, m.level, size) {
 		return nil
 	}
 	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
@@ -140,44 +160,11 @@ type pixelDot[X uint8 | int16] struct {
 	at, row int
 }
 
-func (p pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
+func (p *pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
 	p.lanes.Run(cellsOf[X](out)[p.at:], p.row, x, scratch)
 }
 
-func (p pixelDot[X]) Scratch() int { return p.lanes.Scratch() }
+func (p *pixelDot[X]) Scratch() int { return p.lanes.Scratch() }
 
 // pooled is run with the pooling behind it.
-func (r *asmDot[X]) pooled(s *State) {
-	x, d, f := cellsOf[X](r.im.cells(s)), r.d, r.fold
-	out, l := &s.bufs[r.poolID], r.poolOut
-	if r.poolWhole != nil {
-		r.poolWhole.Run(out, x, s.acc)
-		return
-	}
-	width := r.groups[0].Width()
-	oc := d.OC / f
-	// Neighbours are folded into one pixel, in pairs; or a pair is two pixels.
-	pairs, step, right := max(f/2, 1), width, oc
-	if f == 1 {
-		step, right = 2*width, width
-	}
-	below, owp := d.OW*width, f*d.OW/2
-	for first := 0; first < d.OH*d.OW; first += r.poolChunk {
-		n := min(r.poolChunk, d.OH*d.OW-first)
-		rows := n / d.OW / 2
-		if rows == 0 {
-			break // a last row that is in no window
-		}
-		r.groups[0].Run(s.acc, x, first, n)
-		at := l.at(0, 0) + first/d.OW/2*r.poolRow
-		p := kernels.Pixels{N: owp / pairs, Rows: rows, Acc: step, AccRow: 2 * below, Dst: pairs * oc, DstRow: r.poolRow, Right: right, Below: below}
-		for pair := range pairs {
-			acc, to := s.acc[2*pair*oc:], at+pair*oc
-			if r.pool8 != nil {
-				r.pool8.Pool(out.u8[to:], acc, p)
-			} else {
-				r.pool16.Pool(out.i16[to:], acc, p)
-			}
-		}
-	}
-}
+func (r *asmDot[X]) pooled(s *State) { r.write(s, &r.pool) }

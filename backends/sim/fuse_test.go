@@ -29,18 +29,18 @@ func TestFuse(t *testing.T) {
 					foldedToo++
 				}
 				if d, ok := f.pooler.(*asmDot[uint8]); ok {
-					switch d.poolWhole.(type) {
-					case pixelDot[uint8]:
+					switch d.pool.whole.(type) {
+					case *pixelDot[uint8]:
 						lanes++
-					case wholeTo[uint8, uint8], wholeTo[uint8, int16]:
+					case *wholeTo[uint8, uint8], *wholeTo[uint8, int16]:
 						whole++
 					}
 				}
 				if d, ok := f.pooler.(*asmDot[int16]); ok {
-					switch d.poolWhole.(type) {
-					case pixelDot[int16]:
+					switch d.pool.whole.(type) {
+					case *pixelDot[int16]:
 						lanes++
-					case wholeTo[int16, uint8], wholeTo[int16, int16]:
+					case *wholeTo[int16, uint8], *wholeTo[int16, int16]:
 						whole++
 					}
 					if _, ok := d.groups[0].(*kernels.Winograd[int16]); ok {

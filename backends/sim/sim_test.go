@@ -207,11 +207,11 @@ func code(r runner) string {
 	case *goDot[int64]:
 		return "go 64"
 	case *asmDot[uint8]:
-		return "native 8" + to(r.to8, r.to16)
+		return "native 8" + to(&r.own)
 	case *wide:
 		return "wide"
 	case *asmDot[int16]:
-		return "native 16" + to(r.to8, r.to16)
+		return "native 16" + to(&r.own)
 	}
 	return "other"
 }
@@ -231,23 +231,36 @@ func folded(r runner) bool {
 func whole(r runner) bool {
 	switch r := r.(type) {
 	case *asmDot[uint8]:
-		w, _ := r.whole.(wholeTo[uint8, uint8])
-		_, ok := w.kernel.(*kernels.RequantConv[uint8])
+		w, ok := r.own.whole.(*wholeTo[uint8, uint8])
+		if ok {
+			_, ok = w.kernel.(*kernels.RequantConv[uint8])
+		}
 		return ok
 	case *asmDot[int16]:
-		w, _ := r.whole.(wholeTo[int16, int16])
-		_, ok := w.kernel.(*kernels.RequantConv[int16])
+		w, ok := r.own.whole.(*wholeTo[int16, int16])
+		if ok {
+			_, ok = w.kernel.(*kernels.RequantConv[int16])
+		}
 		return ok
 	}
 	return false
 }
 
-func to(to8 []*kernels.Requant32[uint8], to16 []*kernels.Requant32[int16]) string {
-	switch {
-	case to8 != nil:
+// to says which elements native code makes.
+func to[X uint8 | int16](d *dotOutput[X]) string {
+	switch d.whole.(type) {
+	case *wholeTo[X, uint8]:
 		return " to 8"
-	case to16 != nil:
+	case *wholeTo[X, int16]:
 		return " to 16"
+	}
+	if areas := d.chunks[0].areas; areas != nil {
+		switch areas[0][0].rows.(type) {
+		case rowsTo[uint8]:
+			return " to 8"
+		case rowsTo[int16]:
+			return " to 16"
+		}
 	}
 	return ""
 }

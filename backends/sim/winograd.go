@@ -26,11 +26,11 @@ func tileRows(k *hw.Kernel, im *image) []int {
 	return im.layout.rowsOf(g)
 }
 
-// poolOf is r in tiles with a pooling behind it, or nil where kernels have none.
-func poolOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y]) wholeDot[X] {
-	if c, ok := r.groups[0].(*kernels.Winograd[X]); ok && to != nil {
-		if w := kernels.NewRequantWinograd(c, to, true, r.poolRow); w != nil {
-			return wholeTo[X, Y]{w, r.poolOut.at(0, 0)}
+// poolOf is r in tiles with a pooling behind it, from a place in the output on, to rows so many elements apart; nil where kernels have none.
+func poolOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y], at, row int) wholeDot[X] {
+	if c, ok := r.groups[0].(*kernels.Winograd[X]); ok {
+		if w := kernels.NewRequantWinograd(c, to, true, row); w != nil {
+			return &wholeTo[X, Y]{w, at}
 		}
 	}
 	return nil

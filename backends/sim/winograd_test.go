@@ -24,12 +24,12 @@ func TestWinograd(t *testing.T) {
 			switch d := m.steps[0].(type) {
 			case *asmDot[int16]:
 				_, tiles = d.groups[0].(*kernels.Winograd[int16])
-				if tiles && d.whole != nil {
+				if tiles && d.own.whole != nil {
 					whole++
 				}
 			case *asmDot[uint8]:
 				_, tiles = d.groups[0].(*kernels.Winograd[uint8])
-				if tiles && d.whole != nil {
+				if tiles && d.own.whole != nil {
 					whole++
 				}
 			case *wide:

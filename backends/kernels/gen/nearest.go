@@ -44,7 +44,7 @@ const (
 // nearestSize is the number of registers of accumulators that are worked on together.
 const nearestSize = 4
 
-// nearest is kernels.nearest.run: for every row, for every step, four registers of accumulators. With pool, they are the largest of a
+// nearest is nearest.calls: for every row, for every step, four registers of accumulators. With pool, they are the largest of a
 // pooling window.
 func (a lanes) nearest(bytes int, pool bool) {
 	name := "nearest"
@@ -52,7 +52,7 @@ func (a lanes) nearest(bytes int, pool bool) {
 		name = "nearestPool"
 	}
 	name = fmt.Sprintf("%s%d%s", name, 8*bytes, a.suffix())
-	a.begin(name, name+" is nearest.run.")
+	a.begin(name, name+" is for nearest.calls.")
 	dst, n, tmp, size := reg.RDI, reg.RDX, reg.RBX, reg.R15
 	accStep := reg.R14
 	acc := [nearestSize]reg.Register{reg.RSI, reg.R11, reg.R12, reg.R13}

@@ -31,7 +31,7 @@ const (
 // lanes in another, the upper halves together again. With ties, bit 32 of the product is added to it, too: half a unit less one and
 // that bit round half to even. With pool, acc is the largest of the accumulators of four pixels.
 func (a asm) requant512(name string, bytes int, ties, pool bool) {
-	a.begin(name, name+" is Requant32.Row.")
+	a.begin(name, name+" is RequantRows.Run.")
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7
 	bit, bitOdd, one := reg.Z8, reg.Z9, reg.Z10
@@ -132,7 +132,7 @@ func (a asm) requant512(name string, bytes int, ties, pool bool) {
 
 // requant256 is requant512 by blocks of 8 channels, with results of 16 bits.
 func (a asm) requant256(name string, ties, pool bool) {
-	a.begin(name, name+" is Requant32.Row.")
+	a.begin(name, name+" is RequantRows.Run.")
 	acc, dst, n := reg.RSI, reg.RDI, reg.RDX
 	v, odd, mul, mulOdd, add, addOdd, lo, hi := reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7
 	bit, bitOdd, one := reg.Y8, reg.Y9, reg.Y10
