@@ -129,36 +129,49 @@ func pair(low, high int64) int64 { return low&(1<<16-1) | high<<16 }
 // Runs are rows of a number of elements, which lie so many elements apart in the operands and in the result.
 type Runs struct{ N, Rows, A, B, Dst int }
 
-// BlendRun computes rows of dst, which is neither a nor b, from a and b; a or b may be any tensor of the size where its multiplier is 0. It
-// reports false, and does nothing, where there is no code for the types.
-func BlendRun[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B, r Runs) bool {
+// BlendRows is a settled Blend for certain rows. It is immutable.
+type BlendRows[A, B, Y uint8 | int16] struct {
+	q      *Blend
+	r      Runs
+	kernel kernel
+	args   blendArgs // but for memory and counts
+	step   int       // elements of a register
+}
+
+// NewBlendRows is for rows, one at least, of an element at least. It is nil where there is no code for the types.
+func NewBlendRows[A, B, Y uint8 | int16](q *Blend, r Runs) *BlendRows[A, B, Y] {
 	sizeA, sizeB, size := int(unsafe.Sizeof(A(0))), int(unsafe.Sizeof(B(0))), int(unsafe.Sizeof(Y(0)))
 	kernels := q.k.blend[sizeA-1][sizeB-1][size-1]
 	if kernels[0] == 0 {
-		return false
+		return nil
 	}
-	if r.N == 0 || r.Rows == 0 {
-		return true
-	}
-	_, _, _ = a[(r.Rows-1)*r.A+r.N-1], b[(r.Rows-1)*r.B+r.N-1], dst[(r.Rows-1)*r.Dst+r.N-1]
-	step := 8 * q.k.lanes / size
-	if r.N < step {
+	b := &BlendRows[A, B, Y]{q: q, r: r, step: 8 * q.k.lanes / size}
+	b.args, b.kernel = q.args(kernels, size)
+	b.args.rows, b.args.rowA, b.args.rowB, b.args.rowDst = r.Rows, sizeA*r.A, sizeB*r.B, size*r.Dst
+	return b
+}
+
+// Run computes dst, which is neither x nor y, from these; x or y may be any tensor of the size where its multiplier is 0.
+func (b *BlendRows[A, B, Y]) Run(dst []Y, x []A, y []B) {
+	r := &b.r
+	_, _, _ = x[(r.Rows-1)*r.A+r.N-1], y[(r.Rows-1)*r.B+r.N-1], dst[(r.Rows-1)*r.Dst+r.N-1]
+	if r.N < b.step {
 		for row := range r.Rows {
-			blendPortable(q, dst[row*r.Dst:][:r.N], a[row*r.A:], b[row*r.B:])
+			blendPortable(b.q, dst[row*r.Dst:][:r.N], x[row*r.A:], y[row*r.B:])
 		}
-		return true
+		return
 	}
-	args, f := q.args(kernels, size)
-	args.rowA, args.rowB, args.rowDst = sizeA*r.A, sizeB*r.B, size*r.Dst
-	run := func(first, n int) {
-		args.a, args.b, args.dst, args.count, args.rows = unsafe.Pointer(&a[first]), unsafe.Pointer(&b[first]), unsafe.Pointer(&dst[first]), n, r.Rows
-		f.call(unsafe.Pointer(&args))
+	b.run(dst, x, y, 0, r.N/b.step)
+	if r.N%b.step > 0 {
+		b.run(dst, x, y, r.N-b.step, 1) // some of them again
 	}
-	run(0, r.N/step)
-	if r.N%step > 0 {
-		run(r.N-step, 1) // some of them again
-	}
-	return true
+}
+
+// run is Run for so many registers of each row, from an element on.
+func (b *BlendRows[A, B, Y]) run(dst []Y, x []A, y []B, first, count int) {
+	a := b.args
+	a.a, a.b, a.dst, a.count = unsafe.Pointer(&x[first]), unsafe.Pointer(&y[first]), unsafe.Pointer(&dst[first]), count
+	b.kernel.call(unsafe.Pointer(&a))
 }
 
 func blendPortable[A, B, Y uint8 | int16](q *Blend, dst []Y, a []A, b []B) {

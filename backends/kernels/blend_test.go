@@ -72,9 +72,11 @@ func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done m
 	for i := range dst {
 		dst[i] = guard
 	}
-	if !BlendRun(b, dst, x, y, p) {
+	rows := NewBlendRows[A, B, Y](b, p)
+	if rows == nil {
 		t.Fatalf("%v: no code", l)
 	}
+	rows.Run(dst, x, y)
 	for i, got := range dst {
 		row, j := i/p.Dst, i%p.Dst
 		if j >= p.N {

@@ -64,7 +64,7 @@ func NewSplitBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) 
 	return b
 }
 
-// Run computes dst from a and b for as many elements as dst has, as BlendRun does.
+// Run computes dst from a and b for as many elements as dst has, as BlendRows does.
 func (q *SplitBlend) Run(dst, a, b []int16) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	n := len(dst) / q.words

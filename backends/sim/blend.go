@@ -14,10 +14,10 @@ type blended struct {
 	in    [2]*layout // of In[0] and In[1], or twice In[0]
 	id    [2]int
 	out   *layout
-	blend *kernels.Blend
+	rows  blendRows
 	split *kernels.SplitBlend // or
-	lines
-	runs kernels.Runs
+	runs  kernels.Runs
+	at    [3]int // where they begin in the operands and in the result
 }
 
 // affine is a value of a scalar program as a sum of its inputs.
@@ -87,13 +87,15 @@ sums:
 	if !r.shape(m) {
 		return nil
 	}
-	if r.blend = kernels.NewBlend(m.level, v.a, v.b, plus, q, r.out.zero); r.blend != nil {
+	if blend := kernels.NewBlend(m.level, v.a, v.b, plus, q, r.out.zero); blend != nil {
 		sum := p.Range(len(vals) - 1)
-		room := int64(math.MaxInt32) - r.blend.Most()
+		room := int64(math.MaxInt32) - blend.Most()
 		if sum.Lo >= -room && sum.Hi <= room {
 			a, b := k.In[0].Range, k.In[in-1].Range
-			r.blend.Settle(a.Lo-r.in[0].zero, a.Hi-r.in[0].zero, b.Lo-r.in[1].zero, b.Hi-r.in[1].zero)
-			return r
+			blend.Settle(a.Lo-r.in[0].zero, a.Hi-r.in[0].zero, b.Lo-r.in[1].zero, b.Hi-r.in[1].zero)
+			if r.rows = r.rowsOf(blend); r.rows != nil {
+				return r
+			}
 		}
 	}
 	if r.in[0].kind != i16 || r.in[1].kind != i16 || r.out.kind != i16 {
@@ -114,42 +116,61 @@ func (r *blended) shape(m *Machine) bool {
 			return false
 		}
 	}
-	var ok bool
-	if r.lines, ok = newLines(r.in[0], r.in[1], r.out); !ok {
+	lines, ok := newLines(r.in[0], r.in[1], r.out)
+	if !ok {
 		return false
 	}
-	pitch := func(l *layout) int { return r.from(l, 1) - r.from(l, 0) }
-	r.runs = kernels.Runs{N: r.width * r.out.c, Rows: r.rows, A: pitch(r.in[0]), B: pitch(r.in[1]), Dst: pitch(r.out)}
+	pitch := func(l *layout) int { return lines.from(l, 1) - lines.from(l, 0) }
+	r.runs = kernels.Runs{N: lines.width * r.out.c, Rows: lines.rows, A: pitch(r.in[0]), B: pitch(r.in[1]), Dst: pitch(r.out)}
+	r.at = [3]int{lines.from(r.in[0], 0), lines.from(r.in[1], 0), lines.from(r.out, 0)}
 	return true
 }
 
 func (r *blended) run(s *State) {
 	x, y, out := &s.bufs[r.id[0]], &s.bufs[r.id[1]], &s.bufs[r.k.Out.ID]
-	i, j, o := r.from(r.in[0], 0), r.from(r.in[1], 0), r.from(r.out, 0)
-	if r.split != nil {
-		p := r.runs
-		for range p.Rows {
-			r.split.Run(out.i16[o:o+p.N], x.i16[i:], y.i16[j:])
-			i, j, o = i+p.A, j+p.B, o+p.Dst
-		}
+	i, j, o := r.at[0], r.at[1], r.at[2]
+	if r.rows != nil {
+		r.rows.run(out, x, y, o, i, j)
 		return
 	}
-	switch {
-	case r.in[0].kind == u8 && r.in[1].kind == u8:
-		blendTo(r, out, o, x.u8[i:], y.u8[j:])
-	case r.in[0].kind == u8:
-		blendTo(r, out, o, x.u8[i:], y.i16[j:])
-	case r.in[1].kind == u8:
-		blendTo(r, out, o, x.i16[i:], y.u8[j:])
-	default:
-		blendTo(r, out, o, x.i16[i:], y.i16[j:])
+	p := r.runs
+	for range p.Rows {
+		r.split.Run(out.i16[o:o+p.N], x.i16[i:], y.i16[j:])
+		i, j, o = i+p.A, j+p.B, o+p.Dst
 	}
 }
 
-func blendTo[A, B uint8 | int16](r *blended, out *cells, at int, a []A, b []B) {
-	if r.out.kind == u8 {
-		kernels.BlendRun(r.blend, out.u8[at:], a, b, r.runs)
-	} else {
-		kernels.BlendRun(r.blend, out.i16[at:], a, b, r.runs)
+// blendRows are rows of elements of any types, from places in buffers on.
+type blendRows interface {
+	run(out, x, y *cells, o, i, j int)
+}
+
+type blendTo[A, B, Y uint8 | int16] struct{ *kernels.BlendRows[A, B, Y] }
+
+func (b blendTo[A, B, Y]) run(out, x, y *cells, o, i, j int) {
+	b.Run(cellsOf[Y](out)[o:], cellsOf[A](x)[i:], cellsOf[B](y)[j:])
+}
+
+// rowsOf are those of b for the types of r; nil where there is no code for them.
+func (r *blended) rowsOf(b *kernels.Blend) blendRows {
+	switch {
+	case r.in[0].kind == u8 && r.in[1].kind == u8:
+		return newBlendRows[uint8, uint8](r, b)
+	case r.in[0].kind == u8:
+		return newBlendRows[uint8, int16](r, b)
+	case r.in[1].kind == u8:
+		return newBlendRows[int16, uint8](r, b)
 	}
+	return newBlendRows[int16, int16](r, b)
+}
+
+func newBlendRows[A, B uint8 | int16](r *blended, b *kernels.Blend) blendRows {
+	if r.out.kind == u8 {
+		if q := kernels.NewBlendRows[A, B, uint8](b, r.runs); q != nil {
+			return blendTo[A, B, uint8]{q}
+		}
+	} else if q := kernels.NewBlendRows[A, B, int16](b, r.runs); q != nil {
+		return blendTo[A, B, int16]{q}
+	}
+	return nil
 }

@@ -21,11 +21,14 @@ func (m *Machine) fuse() {
 			continue
 		}
 		for j := range i {
-			if m.p.Kernels[j].Out == b && fusePool(m, j, i) {
-				m.elided[b.ID] = m.steps[j]
-				m.steps[j], m.steps[i] = pooled{m.steps[j].(pooler)}, nothing{}
-				break
+			if m.p.Kernels[j].Out != b {
+				continue
 			}
+			if r := fusePool(m, j, i); r != nil {
+				m.elided[b.ID] = m.steps[j]
+				m.steps[j], m.steps[i] = r, nothing{}
+			}
+			break
 		}
 	}
 }
@@ -42,44 +45,42 @@ func readers(p *hw.Program, b *hw.Buffer) int {
 	return n
 }
 
-// pooler is a convolution that can pool.
-type pooler interface {
-	runner
-	pooled(s *State)
-}
-
 // pooled is a convolution together with the pooling behind it.
-type pooled struct{ pooler }
+type pooled[X uint8 | int16] struct{ *asmDot[X] }
 
-func (r pooled) run(s *State) { r.pooled(s) }
+func (r pooled[X]) run(s *State) { r.write(s, &r.pool) }
 
 // nothing is a kernel that an earlier one has done.
 type nothing struct{}
 
 func (nothing) run(*State) {}
 
-// fusePool prepares kernel j, a convolution, for the pooling of kernel i, if it can.
-func fusePool(m *Machine, j, i int) bool {
+// fusePool is kernel j, a convolution, with the pooling of kernel i, or nil.
+func fusePool(m *Machine, j, i int) runner {
 	switch r := m.steps[j].(type) {
 	case *asmDot[uint8]:
 		return r.fuse(m, j, i)
 	case *asmDot[int16]:
 		return r.fuse(m, j, i)
 	}
-	return false
+	return nil
 }
 
-func (r *asmDot[X]) fuse(m *Machine, j, i int) bool {
+func (r *asmDot[X]) fuse(m *Machine, j, i int) runner {
+	ok := false
 	switch m.steps[i].(type) {
 	case *asmWindow[uint8]:
-		return fuseTo[X, uint8](m, r, u8, j, i)
+		ok = fuseTo[X, uint8](m, r, u8, j, i)
 	case *asmWindow[int16]:
-		return fuseTo[X, int16](m, r, i16, j, i)
+		ok = fuseTo[X, int16](m, r, i16, j, i)
 	}
-	return false
+	if !ok {
+		return nil
+	}
+	return pooled[X]{r}
 }
 
-// fuseTo is fusePool for r, kernel j, and elements of a type.
+// fuseTo prepares r, kernel j, for the pooling of kernel i to elements of a type, if it can.
 func fuseTo[X, Y uint8 | int16](m *Machine, r *asmDot[X], want kind, j, i int) bool {
 	k := m.p.Kernels[i]
 	w, f := k.Window, r.fold
@@ -165,6 +166,3 @@ func (p *pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
 }
 
 func (p *pixelDot[X]) Scratch() int { return p.lanes.Scratch() }
-
-// pooled is run with the pooling behind it.
-func (r *asmDot[X]) pooled(s *State) { r.write(s, &r.pool) }

@@ -23,30 +23,33 @@ func TestFuse(t *testing.T) {
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
-			if f, ok := m.steps[0].(pooled); ok {
+			fold := 0
+			switch d := m.steps[0].(type) {
+			case pooled[uint8]:
+				fold = d.fold
+				switch d.pool.whole.(type) {
+				case *pixelDot[uint8]:
+					lanes++
+				case *wholeTo[uint8, uint8], *wholeTo[uint8, int16]:
+					whole++
+				}
+			case pooled[int16]:
+				fold = d.fold
+				switch d.pool.whole.(type) {
+				case *pixelDot[int16]:
+					lanes++
+				case *wholeTo[int16, uint8], *wholeTo[int16, int16]:
+					whole++
+				}
+				if _, ok := d.groups[0].(*kernels.Winograd[int16]); ok {
+					tiles++
+				}
+			}
+			if fold > 0 {
 				fused++
-				if folded(f.pooler) {
-					foldedToo++
-				}
-				if d, ok := f.pooler.(*asmDot[uint8]); ok {
-					switch d.pool.whole.(type) {
-					case *pixelDot[uint8]:
-						lanes++
-					case *wholeTo[uint8, uint8], *wholeTo[uint8, int16]:
-						whole++
-					}
-				}
-				if d, ok := f.pooler.(*asmDot[int16]); ok {
-					switch d.pool.whole.(type) {
-					case *pixelDot[int16]:
-						lanes++
-					case *wholeTo[int16, uint8], *wholeTo[int16, int16]:
-						whole++
-					}
-					if _, ok := d.groups[0].(*kernels.Winograd[int16]); ok {
-						tiles++
-					}
-				}
+			}
+			if fold > 1 {
+				foldedToo++
 			}
 			if c := code(m.steps[0]); c == "native 8 to 8" || c == "native 16 to 16" {
 				pools++
