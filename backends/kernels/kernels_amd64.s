@@ -3773,16 +3773,28 @@ pixel:
 
 block:
 	VMOVDQU32 (R10), Z0
+	VPXORQ    Z1, Z1, Z1
 	MOVQ      R14, BX
+	TESTB     $0x01, 40(AX)
+	JEQ       tap0
+	SUBQ      $0x08, BX
+	SUBQ      $+64, R8
+	JMP       tap1
 
-tap:
+tap0:
 	MOVQ      (BX), DX
-	VPMOVZXBD (SI)(DX*1), Z1
-	VPDPWSSD  (R8), Z1, Z0
-	ADDQ      $+64, R8
-	ADDQ      $0x08, BX
+	VPMOVZXBD (SI)(DX*1), Z2
+	VPDPWSSD  (R8), Z2, Z0
+
+tap1:
+	MOVQ      8(BX), DX
+	VPMOVZXBD (SI)(DX*1), Z2
+	VPDPWSSD  64(R8), Z2, Z1
+	ADDQ      $+128, R8
+	ADDQ      $0x10, BX
 	CMPQ      BX, CX
-	JNE       tap
+	JNE       tap0
+	VPADDD    Z1, Z0, Z0
 	VMOVDQU32 Z0, (R11)
 	ADDQ      $+64, R11
 	ADDQ      $+64, R10
@@ -4350,16 +4362,28 @@ pixel:
 
 block:
 	VMOVDQU32 (R10), Z0
+	VPXORQ    Z1, Z1, Z1
 	MOVQ      R14, BX
+	TESTB     $0x01, 40(AX)
+	JEQ       tap0
+	SUBQ      $0x08, BX
+	SUBQ      $+64, R8
+	JMP       tap1
 
-tap:
+tap0:
 	MOVQ      (BX), DX
-	VPMOVSXWD (SI)(DX*1), Z1
-	VPDPWSSD  (R8), Z1, Z0
-	ADDQ      $+64, R8
-	ADDQ      $0x08, BX
+	VPMOVSXWD (SI)(DX*1), Z2
+	VPDPWSSD  (R8), Z2, Z0
+
+tap1:
+	MOVQ      8(BX), DX
+	VPMOVSXWD (SI)(DX*1), Z2
+	VPDPWSSD  64(R8), Z2, Z1
+	ADDQ      $+128, R8
+	ADDQ      $0x10, BX
 	CMPQ      BX, CX
-	JNE       tap
+	JNE       tap0
+	VPADDD    Z1, Z0, Z0
 	VMOVDQU32 Z0, (R11)
 	ADDQ      $+64, R11
 	ADDQ      $+64, R10
@@ -22129,17 +22153,30 @@ pixel:
 
 block:
 	VMOVDQU (R10), Y0
+	VPXOR   Y1, Y1, Y1
 	MOVQ    R14, BX
+	TESTB   $0x01, 40(AX)
+	JEQ     tap0
+	SUBQ    $0x08, BX
+	SUBQ    $+32, R8
+	JMP     tap1
 
-tap:
+tap0:
 	MOVQ      (BX), DX
-	VPMOVSXWD (SI)(DX*1), Y1
-	VPMADDWD  (R8), Y1, Y1
-	VPADDD    Y1, Y0, Y0
-	ADDQ      $+32, R8
-	ADDQ      $0x08, BX
+	VPMOVSXWD (SI)(DX*1), Y2
+	VPMADDWD  (R8), Y2, Y2
+	VPADDD    Y2, Y0, Y0
+
+tap1:
+	MOVQ      8(BX), DX
+	VPMOVSXWD (SI)(DX*1), Y2
+	VPMADDWD  32(R8), Y2, Y2
+	VPADDD    Y2, Y1, Y1
+	ADDQ      $+64, R8
+	ADDQ      $0x10, BX
 	CMPQ      BX, CX
-	JNE       tap
+	JNE       tap0
+	VPADDD    Y1, Y0, Y0
 	VMOVDQU   Y0, (R11)
 	ADDQ      $+32, R11
 	ADDQ      $+32, R10

@@ -22,14 +22,15 @@ const (
 )
 
 // deep is a depthwise convolution: for every pixel, for every block of channels, all taps. Elements become 32 bits, of which the
-// product of words takes the lower halves, because the upper halves of weights are 0.
+// product of words takes the lower halves, because the upper halves of weights are 0. Taps take turns with two sums, so that they need not
+// wait for each other; where their number is odd, it is the second one's turn.
 func (a lanes) deep(bytes int) {
 	name := fmt.Sprintf("deep%d%s", 8*bytes, a.suffix())
 	a.begin(name, name+" is DeepConv.Run.")
 	n32 := a.bytes() / 4
 	acc, off, end, o, p, w, blocks, bias, to, pix, n := reg.RDI, reg.RBX, reg.RCX, reg.RDX, reg.RSI, reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13
 	at0 := reg.R14
-	v, x := a.v(0), a.v(1)
+	sums, x := [2]reg.VecPhysical{a.v(0), a.v(1)}, a.v(2)
 	a.MOVQ(field(deepAcc), acc)
 	a.MOVQ(field(deepPix), pix)
 	a.MOVQ(field(deepPixels), n)
@@ -45,26 +46,35 @@ func (a lanes) deep(bytes int) {
 	a.MOVQ(field(deepBlocks), blocks)
 	a.MOVQ(acc, to)
 	a.Label("block")
-	a.load(at(bias, 0), v)
+	a.load(at(bias, 0), sums[0])
+	a.clear(sums[1])
 	a.MOVQ(at0, off)
-	a.Label("tap")
-	a.MOVQ(at(off, 0), o)
-	if bytes == 1 {
-		a.VPMOVZXBD(operand.Mem{Base: p, Index: o, Scale: 1}, x)
-	} else {
-		a.VPMOVSXWD(operand.Mem{Base: p, Index: o, Scale: 1}, x)
+	a.TESTB(operand.Imm(1), field(deepTaps))
+	a.JEQ(operand.LabelRef("tap0"))
+	a.SUBQ(operand.Imm(8), off)
+	a.SUBQ(operand.I32(a.bytes()), w)
+	a.JMP(operand.LabelRef("tap1"))
+	for i, v := range sums {
+		a.Label(fmt.Sprintf("tap%d", i))
+		a.MOVQ(at(off, 8*i), o)
+		if bytes == 1 {
+			a.VPMOVZXBD(operand.Mem{Base: p, Index: o, Scale: 1}, x)
+		} else {
+			a.VPMOVSXWD(operand.Mem{Base: p, Index: o, Scale: 1}, x)
+		}
+		if a.zmm {
+			a.VPDPWSSD(at(w, i*a.bytes()), x, v)
+		} else {
+			a.VPMADDWD(at(w, i*a.bytes()), x, x)
+			a.VPADDD(x, v, v)
+		}
 	}
-	if a.zmm {
-		a.VPDPWSSD(at(w, 0), x, v)
-	} else {
-		a.VPMADDWD(at(w, 0), x, x)
-		a.VPADDD(x, v, v)
-	}
-	a.ADDQ(operand.I32(a.bytes()), w)
-	a.ADDQ(operand.Imm(8), off)
+	a.ADDQ(operand.I32(2*a.bytes()), w)
+	a.ADDQ(operand.Imm(16), off)
 	a.CMPQ(off, end)
-	a.JNE(operand.LabelRef("tap"))
-	a.store(v, at(to, 0))
+	a.JNE(operand.LabelRef("tap0"))
+	a.VPADDD(sums[1], sums[0], sums[0])
+	a.store(sums[0], at(to, 0))
 	a.ADDQ(operand.I32(a.bytes()), to)
 	a.ADDQ(operand.I32(a.bytes()), bias)
 	a.ADDQ(operand.Imm(uint64(n32*bytes)), p)
