@@ -12,7 +12,7 @@ const (
 	sizeMost  = 48        // samples after which the schedule should repeat
 	sizeStart = 32        // words that are tried at first: what a LUT holds of a bit
 	sizeTry   = 4         // trials that lower depths; more for small networks:
-	sizeWork  = 6_000_000 // words that may pass in them
+	sizeWork  = 8_000_000 // words that may pass in them
 )
 
 // Size sets the depth of every channel, and returns the timing with those depths (Steady).
@@ -25,21 +25,22 @@ const (
 //   - Some get more as far as the interval needs it: a stage cannot begin a sample while it ends the one before, and what is next to it
 //     must not wait for that. Which they are is seen from what the last word waited for (network.critical): of channels in series,
 //     which are as good as each other, that which costs least.
-//   - Depths are lowered again, many together and then ever fewer, to where they take less (Channel.Resources has steps) as long as
-//     the interval stays.
+//   - Depths are lowered again, all together but those that the last word then waits for, and then those in ever smaller groups, to where
+//     they take less (Channel.Resources has steps) as long as the interval stays.
 //   - Depths that are not enough without the words that pipelines hold are raised (Live), so that no deadlock depends on the latency that
 //     the tools give to a stage.
 //
 // FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network of counters is run, a few samples each time.
 func Size(d *stream.Design) (*Timing, error) {
-	z := &sizer{d: d, n: newNetwork(compile(d))}
+	p := compile(d)
+	z := &sizer{d: d, n: newNetwork(p)}
 	z.n.keep = sizeRuns
 	least := 0
 	for _, s := range d.Stages {
 		least = max(least, s.Iterations()+s.Latency()-1+restart)
 	}
 	z.goal = least + least/100
-	z.depth = lazy(z.n.p)
+	z.depth = lazy(p)
 	words := 0
 	for i, c := range d.Channels {
 		z.depth[i] = max(z.depth[i], min(sizeStart, z.unbounded(i)))
@@ -48,23 +49,24 @@ func Size(d *stream.Design) (*Timing, error) {
 	if err := z.raise(); err != nil {
 		return nil, err
 	}
+	z.trials = min(max(sizeTry, sizeWork/words), 60)
 	all := make([]int, len(d.Channels))
 	for i := range all {
 		all[i] = i
 	}
-	z.trials = min(max(sizeTry, sizeWork/words), 60)
+	z.lowerMost(all)
 	z.lower(z.dearest(all))
 	for i, c := range d.Channels {
 		c.Depth = fill(c, z.depth[i])
 	}
-	if err := enliven(d); err != nil {
+	if err := enliven(p); err != nil {
 		return nil, err
 	}
 	// The trials look at few samples: what they missed is small.
 	var t *Timing
 	for range 20 {
 		var err error
-		if t, err = Steady(d, sizeMost); err != nil || t.Interval <= z.goal {
+		if t, err = steady(p, sizeMost); err != nil || t.Interval <= z.goal {
 			return t, err
 		}
 		for _, c := range d.Channels {
@@ -87,8 +89,8 @@ type sizer struct {
 func (z *sizer) unbounded(channel int) int { return sizeRuns * z.d.Channels[channel].Words }
 
 // try runs the network.
-func (z *sizer) try(marks bool) (*Timing, error) {
-	z.n.reset(z.depth, marks, false)
+func (z *sizer) try() (*Timing, error) {
+	z.n.reset(z.depth, false, false)
 	if err := z.n.run(sizeRuns); err != nil {
 		return nil, err
 	}
@@ -97,20 +99,19 @@ func (z *sizer) try(marks bool) (*Timing, error) {
 
 // raise makes channels deeper until the goal is met, and leaves each as deep as it was used.
 func (z *sizer) raise() error {
-	t, err := z.try(false)
-	for ; err == nil && t.Interval > z.goal; t, err = z.try(false) {
+	t, err := z.try()
+	for ; err == nil && t.Interval > z.goal; t, err = z.try() {
 		if !z.deepen(z.n.critical(), t.Interval-z.goal) {
 			return fmt.Errorf("dataflow: %d clock cycles between runs whatever the depths, want %d", t.Interval, z.goal)
 		}
 	}
-	if err == nil {
-		t, err = z.try(true)
-	}
 	if err != nil {
 		return err
 	}
-	for i, n := range t.Marks {
-		z.depth[i] = max(stream.MinDepth, n)
+	for i, f := range z.n.fifos {
+		m := marks{came: f.came[:f.pushes], went: f.free[f.depth:][:f.pulls]}
+		m.merge(true)
+		z.depth[i] = max(stream.MinDepth, m.most)
 	}
 	return nil
 }
@@ -144,6 +145,60 @@ func (z *sizer) deepen(causes []series, cycles int) bool {
 	return more
 }
 
+// lowerMost makes channels cheaper, and those that are hardly used as cheap as can be, as long as the goal is met: all together, less those
+// that made a trial miss it.
+func (z *sizer) lowerMost(channels []int) {
+	for len(channels) > 0 {
+		was := slices.Clone(z.depth)
+		var can []int
+		for _, i := range channels {
+			if z.depth[i] = cheaper(z.d.Channels[i], was[i]); was[i] <= sizeStart {
+				z.depth[i] = stream.MinDepth
+			}
+			if z.depth[i] < was[i] {
+				can = append(can, i)
+			}
+		}
+		for len(can) > 0 {
+			if z.trials == 0 {
+				z.depth = was
+				return
+			}
+			z.trials--
+			ok, causes := z.meets()
+			if ok {
+				break
+			}
+			var innocent []int
+			for _, i := range can {
+				if slices.ContainsFunc(causes, func(s series) bool { return slices.Contains(s, i) }) {
+					z.depth[i] = was[i]
+				} else {
+					innocent = append(innocent, i)
+				}
+			}
+			if len(innocent) == len(can) {
+				z.depth = was
+				return
+			}
+			can = innocent
+		}
+		channels = can
+	}
+}
+
+// meets tries whether the goal is met, or else what it was that the network waited for.
+func (z *sizer) meets() (ok bool, causes []series) {
+	t, err := z.try()
+	switch {
+	case err != nil:
+		return false, z.n.stuck()
+	case t.Interval > z.goal:
+		return false, z.n.critical()
+	}
+	return true, nil
+}
+
 // lower makes the given channels cheaper as long as the goal is met: all together, or else each half of them.
 func (z *sizer) lower(channels []int) {
 	var can []int
@@ -159,7 +214,7 @@ func (z *sizer) lower(channels []int) {
 		return
 	}
 	z.trials--
-	if t, err := z.try(false); err == nil && t.Interval <= z.goal {
+	if t, err := z.try(); err == nil && t.Interval <= z.goal {
 		z.lower(can)
 		return
 	}

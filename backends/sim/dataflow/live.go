@@ -17,7 +17,7 @@ import (
 // all before it were done, so the words that it reads have come, the places that it writes are free, and all earlier iterations of the
 // stage have left its pipeline. That contradicts standing still.
 func Live(d *stream.Design) error {
-	if stuck := sequential(d); len(stuck) > 0 {
+	if stuck := sequential(compile(d)); len(stuck) > 0 {
 		e := &Deadlock{}
 		for _, w := range stuck {
 			e.Wait = append(e.Wait, w.String())
@@ -42,11 +42,11 @@ func (w wait) String() string {
 }
 
 // sequential runs one sample with stages without pipelines and returns what they wait for in the end; nothing if they are through.
-func sequential(d *stream.Design) []wait {
-	u := newUntimed(compile(d), depths(d), math.MaxInt)
+func sequential(p *program) []wait {
+	u := newUntimed(p, depths(p.d), math.MaxInt)
 	u.run()
 	var stuck []wait
-	for i := range d.Stages {
+	for i := range p.d.Stages {
 		if w := u.turn(i); w != nil {
 			stuck = append(stuck, *w)
 		}
@@ -182,9 +182,9 @@ func (u *untimed) turn(i int) *wait {
 
 // enliven makes full channels deeper, the one that takes least first, until the network is live (Parks, Bounded Scheduling of Process
 // Networks, 1995, section 4.3).
-func enliven(d *stream.Design) error {
+func enliven(p *program) error {
 	for {
-		stuck := sequential(d)
+		stuck := sequential(p)
 		if len(stuck) == 0 {
 			return nil
 		}
@@ -195,7 +195,7 @@ func enliven(d *stream.Design) error {
 			}
 		}
 		if c == nil {
-			return Live(d)
+			return Live(p.d)
 		}
 		c.Depth = fill(c, c.Depth+1)
 	}

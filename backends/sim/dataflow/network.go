@@ -206,3 +206,15 @@ func (n *network) deadlock() error {
 	}
 	return e
 }
+
+// stuck are the channels whose places a network waits for that stands still.
+func (n *network) stuck() (causes []series) {
+	for _, p := range n.procs {
+		for i, c := range p.s.Out {
+			if p.exits.n > 0 && p.exits.first().mask>>i&1 != 0 && p.out[i].places() == 0 {
+				causes = append(causes, series{c.ID})
+			}
+		}
+	}
+	return causes
+}

@@ -228,7 +228,7 @@ func TestEnliven(t *testing.T) {
 			c.Depth = stream.MinDepth
 		}
 		before := Live(d)
-		if err := enliven(d); err != nil {
+		if err := enliven(compile(d)); err != nil {
 			t.Fatal(err)
 		}
 		if before != nil {

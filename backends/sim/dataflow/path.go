@@ -21,7 +21,7 @@ func (n *network) critical() []series {
 			n.ledgers = append(n.ledgers, newLedger(p, n.p.steps[i]))
 		}
 	}
-	w := walker{network: n, held: make([][]int, len(n.fifos))}
+	w := walker{network: n}
 	for i, p := range n.procs {
 		if len(p.out) == 0 && p.ends[p.run-1] > w.t {
 			w.at, w.t = i, p.ends[p.run-1]
@@ -30,7 +30,7 @@ func (n *network) critical() []series {
 	w.i = n.procs[w.at].run*n.procs[w.at].iterations - 1
 	for ends := true; w.i >= 0; {
 		if ends {
-			w.exit()
+			w.end()
 			ends = false
 		} else {
 			ends = w.begin()
@@ -47,7 +47,7 @@ func (n *network) critical() []series {
 type walker struct {
 	*network
 	at, i, t int
-	held     [][]int // by channel, once it was asked for: the words that may have waited for a place
+	next     []int // by channel that the stage writes: the last word that came until t
 	current  series
 	found    []series
 }
@@ -65,101 +65,89 @@ func (w *walker) part() {
 	w.current = w.current[:0]
 }
 
-// last is the last word that the stage wrote in clock cycles after one and until another and that waited for its place.
-func (w *walker) last(after, until int) (channel, word int, ok bool) {
-	for _, c := range w.p.d.Stages[w.at].Out {
-		f := w.fifos[c.ID]
-		if w.held[c.ID] == nil {
-			w.held[c.ID] = f.waited()
-		}
-		h := w.held[c.ID]
-		if i := sort.Search(len(h), func(i int) bool { return f.came[h[i]] > until }) - 1; i >= 0 && f.came[h[i]] > after {
-			channel, word, ok, after = c.ID, h[i], true, f.came[h[i]]
-		}
+// look makes next for a stage that the path comes to.
+func (w *walker) look() {
+	w.next = w.next[:0]
+	for _, f := range w.procs[w.at].out {
+		w.next = append(w.next, sort.Search(f.pushes, func(i int) bool { return f.came[i] > w.t })-1)
 	}
-	return channel, word, ok
 }
 
-// waited are the words that came as soon as their places were free.
-func (f *fifo) waited() []int {
-	list := []int{}
-	for k := f.depth; k < f.pushes; k++ {
-		if f.came[k] == f.free[k]+1 {
-			list = append(list, k)
-		}
-	}
-	return list
-}
-
-// exit goes back from the end of an iteration to its begin, or to the begin at which the place became free that the stage waited for last
-// meanwhile.
-func (w *walker) exit() {
-	lat := w.procs[w.at].lat
-	if c, word, ok := w.last(w.t-lat, w.t); ok {
-		w.place(c, word)
-		return
-	}
-	w.t -= lat
-}
-
-// place goes from the cycle in which a word came to that in which another left its place.
-func (w *walker) place(channel, word int) {
-	w.current = append(w.current, channel)
-	f := w.fifos[channel]
-	w.t = f.came[word] - 1
-	w.at = f.reader
-	w.i = w.ledgers[w.at].reads[slices.Index(w.procs[w.at].in, f)].iteration(word - f.depth)
-}
-
-// begin goes back from the begin of an iteration to the end of that which wrote its word, or to the begin at which the place became free that
-// the stage waited for last, or to the end of the run before. It reports whether it is at an end.
-func (w *walker) begin() bool {
-	p, l := w.procs[w.at], w.ledgers[w.at]
-	c, word, stalled := w.last(0, w.t)
-	stall := 0
-	if stalled {
-		stall = w.fifos[c].came[word]
-	}
-	period, in := w.i/l.period, w.i%l.period
-	k := find(l.start, in)
-	for {
-		for ; k >= 0; k-- {
-			s := &p.steps[k]
-			for in >= l.start[k] {
-				if stalled && w.t <= stall {
-					w.place(c, word)
-					return false
-				}
-				if s.read == 0 {
-					n := min(in-l.start[k]+1, w.t-stall)
-					in -= n
-					w.t -= n
-					continue
-				}
-				for j, f := range p.in {
-					if s.read>>j&1 == 0 {
-						continue
-					}
-					r := &l.reads[j]
-					if word := period*r.period + r.before[k] + in - l.start[k]; f.came[word]+1 == w.t {
-						w.part()
-						w.t--
-						w.at = f.writer
-						w.i = w.ledgers[w.at].writes[slices.Index(w.procs[w.at].out, f)].iteration(word)
-						return true
-					}
-				}
-				in--
-				w.t--
+// waited goes to the last begin of an iteration that freed a place for which the stage waited until t, but not until after or earlier. It
+// reports whether there is one.
+func (w *walker) waited(after int) bool {
+	last, channel := after, -1
+	for c, f := range w.procs[w.at].out {
+		k := w.next[c]
+		for ; k >= f.depth && f.came[k] > last; k-- {
+			if f.came[k] == f.free[k]+1 { // as soon as it could
+				last, channel = f.came[k], c
+				break
 			}
 		}
-		w.i = period*l.period - 1
-		if period*l.period%p.iterations == 0 { // to the end of the run before
-			w.t -= restart - 1
-			return true
+		w.next[c] = k
+	}
+	if channel < 0 {
+		return false
+	}
+	f := w.procs[w.at].out[channel]
+	word := w.next[channel]
+	w.current = append(w.current, w.p.d.Stages[w.at].Out[channel].ID)
+	w.t = last - 1
+	w.at = f.reader
+	w.i = w.ledgers[w.at].reads[slices.Index(w.procs[w.at].in, f)].iteration(word - f.depth)
+	w.look()
+	return true
+}
+
+// end goes back from the end of an iteration to its begin, or further if the stage waited for a place meanwhile.
+func (w *walker) end() {
+	lat := w.procs[w.at].lat
+	if w.look(); !w.waited(w.t - lat) {
+		w.t -= lat
+	}
+}
+
+// begin goes back from the begin of an iteration to the end of that which wrote its word, or to the end of the run before, or to a begin
+// that freed a place for which the stage waited. It reports whether it is at an end.
+func (w *walker) begin() bool {
+	p, l := w.procs[w.at], w.ledgers[w.at]
+	period, in := w.i/l.period, w.i%l.period
+	for k := find(l.start, in); ; k-- {
+		if k < 0 {
+			w.i = period*l.period - 1
+			if period*l.period%p.iterations == 0 {
+				w.t -= restart - 1
+				return true
+			}
+			period--
+			in, k = l.period-1, len(p.steps)-1
 		}
-		period--
-		in, k = l.period-1, len(p.steps)-1
+		s := &p.steps[k]
+		for in >= l.start[k] {
+			n := 1
+			if s.read == 0 {
+				n = in - l.start[k] + 1
+			}
+			if w.waited(w.t - n) {
+				return false
+			}
+			for j, f := range p.in {
+				if s.read>>j&1 == 0 {
+					continue
+				}
+				r := &l.reads[j]
+				if word := period*r.period + r.before[k] + in - l.start[k]; f.came[word]+1 == w.t {
+					w.part()
+					w.t--
+					w.at = f.writer
+					w.i = w.ledgers[w.at].writes[slices.Index(w.procs[w.at].out, f)].iteration(word)
+					return true
+				}
+			}
+			in -= n
+			w.t -= n
+		}
 	}
 }
 

@@ -12,11 +12,13 @@ const maxCycle = 4
 // most depth words before, and on the end of its last run; not on the clock itself. If in so many runs in a row as the deepest FIFO
 // reaches back (1 unless it holds more than a sample) all words of all channels came and went at the same times as in the runs some
 // samples before, but for one number of clock cycles that is the same everywhere, then the next run does, too, and so on.
-func Steady(d *stream.Design, most int) (*Timing, error) {
-	n := newNetwork(compile(d))
-	n.reset(depths(d), true, true)
+func Steady(d *stream.Design, most int) (*Timing, error) { return steady(compile(d), most) }
+
+func steady(p *program, most int) (*Timing, error) {
+	n := newNetwork(p)
+	n.reset(depths(p.d), true, true)
 	back := 1
-	for _, c := range d.Channels {
+	for _, c := range p.d.Channels {
 		back = max(back, (c.Depth+c.Words-1)/c.Words)
 	}
 	for runs := 1; runs <= most; runs++ {
