@@ -12,7 +12,7 @@ const Slack = 144
 // Sums are modulo 2^32, so they are exact where the final sum fits 32 bits, whatever partial sums do. It is immutable.
 //
 // Lanes of a register hold output channels, 16 or 8 a block. One step multiplies 4 bytes of the window, broadcast, with 4 bytes of
-// weights for each lane; runs that are not a multiple of 4 bytes end in weights of zero.
+// weights for each lane, which are words in 2 bytes of memory where AVX2 has a pixel alone to read them for; runs that are not a multiple of 4 bytes end in weights of zero.
 type Conv[X uint8 | int16] struct {
 	level  Level
 	pixels []int32 // offset in bytes of each pixel's window, a multiple of tile in number
@@ -58,9 +58,9 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 		lanes, tile = 8, 4
 	}
 	blocks := (len(bias) + lanes - 1) / lanes
-	sizes := []int{2, 1}
+	narrow := false
 	if len(pixels) < 3 {
-		tile, sizes = 1, []int{8, 4, 2, 1}
+		tile, narrow = 1, level == AVX2 && bytesAll(w)
 	}
 	c := &Conv[X]{level: level, pixels: placesOf(pixels, tile, size), tile: tile, oc: blocks * lanes, run: run * size}
 	for _, o := range off {
@@ -69,9 +69,13 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 	perStep := 4 / size
 	steps := (c.run + 3) / 4
 	k := len(off) * run
+	each := size // bytes of a weight
+	if narrow {
+		each = 1
+	}
 	for b := 0; b < blocks; {
-		n := together(sizes, blocks-b)
-		p := convPart{kernel: dotKernel(level, size, tile > 1, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*4), bias: make([]int32, n*lanes)}
+		n := dotBlocks(level, tile > 1, blocks-b)
+		p := convPart{kernel: dotKernel(level, size, tile > 1, narrow, n), channel: b * lanes, w: make([]byte, len(off)*steps*n*lanes*perStep*each), bias: make([]int32, n*lanes)}
 		for l := range n * lanes {
 			o := b*lanes + l
 			if o >= len(bias) {
@@ -80,9 +84,9 @@ func NewConv[X uint8 | int16](level Level, pixels, off []int, run int, w []int32
 			p.bias[l] = int32(bias[o])
 			for i, v := range w[o*k : (o+1)*k] {
 				r, e := i/run, i%run
-				at := (((r*steps+e/perStep)*n*lanes+l)*perStep + e%perStep) * size
+				at := (((r*steps+e/perStep)*n*lanes+l)*perStep + e%perStep) * each
 				p.w[at] = byte(v)
-				if size == 2 {
+				if each == 2 {
 					p.w[at+1] = byte(v >> 8)
 				}
 			}
@@ -99,6 +103,29 @@ func placesOf(pixels []int, tile, size int) (r []int32) {
 		r = append(r, int32(pixels[min(i, len(pixels)-1)]*size))
 	}
 	return r
+}
+
+// bytesAll tells whether weights are of 8 bits.
+func bytesAll(w []int32) bool {
+	for _, v := range w {
+		if v < -1<<7 || v >= 1<<7 {
+			return false
+		}
+	}
+	return true
+}
+
+// dotBlocks is how many of the blocks that are left a kernel takes: with a single pixel and AVX2 up to 8, the same number each time as nearly
+// as possible.
+func dotBlocks(level Level, many bool, left int) int {
+	switch {
+	case many:
+		return together([]int{2, 1}, left)
+	case level == AVX2:
+		calls := (left + 7) / 8
+		return (left + calls - 1) / calls
+	}
+	return together([]int{8, 4, 2, 1}, left)
 }
 
 // together is the first of the sizes, from the largest down to 1, that is no more than what is left.

@@ -20,6 +20,7 @@ func TestConv(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, uint64(l)))
 			name := fmt.Sprintf("%v seed %d", l, seed)
 			testConv[int16](t, l, r, name, -1<<15, 1<<15-1, -1<<15, 1<<15-1)
+			testConv[int16](t, l, r, name, -1<<15, 1<<15-1, -1<<7, 1<<7-1)
 			if l == AVX512 {
 				testConv[uint8](t, l, r, name, 0, 255, -128, 127)
 			}
@@ -41,6 +42,9 @@ func extreme(r *rand.Rand, lo, hi int64) int64 {
 func testConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, name string, lo, hi, wlo, whi int64) {
 	t.Helper()
 	oc, pixels, run, runs := 1+r.IntN(150), 1+r.IntN(30), 1+r.IntN(40), 1+r.IntN(6)
+	if r.IntN(3) == 0 {
+		pixels = 1 + r.IntN(2)
+	}
 	if r.IntN(20) == 0 {
 		run = 1000 + r.IntN(1000)
 	}

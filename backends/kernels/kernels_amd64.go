@@ -25,9 +25,21 @@ const (
 	kDot4x1I16AVX2
 	kDotRequant4x1I16AVX2
 	kDot1x8I16AVX2
+	kDot1x7I16AVX2
+	kDot1x6I16AVX2
+	kDot1x5I16AVX2
 	kDot1x4I16AVX2
+	kDot1x3I16AVX2
 	kDot1x2I16AVX2
 	kDot1x1I16AVX2
+	kDot1x8NarrowAVX2
+	kDot1x7NarrowAVX2
+	kDot1x6NarrowAVX2
+	kDot1x5NarrowAVX2
+	kDot1x4NarrowAVX2
+	kDot1x3NarrowAVX2
+	kDot1x2NarrowAVX2
+	kDot1x1NarrowAVX2
 	kRequantU8AVX512
 	kRequantI16AVX512
 	kRequantI16AVX2
@@ -265,12 +277,36 @@ func (k kernel) call(a unsafe.Pointer) {
 		dotRequant4x1I16AVX2(a)
 	case kDot1x8I16AVX2:
 		dot1x8I16AVX2(a)
+	case kDot1x7I16AVX2:
+		dot1x7I16AVX2(a)
+	case kDot1x6I16AVX2:
+		dot1x6I16AVX2(a)
+	case kDot1x5I16AVX2:
+		dot1x5I16AVX2(a)
 	case kDot1x4I16AVX2:
 		dot1x4I16AVX2(a)
+	case kDot1x3I16AVX2:
+		dot1x3I16AVX2(a)
 	case kDot1x2I16AVX2:
 		dot1x2I16AVX2(a)
 	case kDot1x1I16AVX2:
 		dot1x1I16AVX2(a)
+	case kDot1x8NarrowAVX2:
+		dot1x8NarrowAVX2(a)
+	case kDot1x7NarrowAVX2:
+		dot1x7NarrowAVX2(a)
+	case kDot1x6NarrowAVX2:
+		dot1x6NarrowAVX2(a)
+	case kDot1x5NarrowAVX2:
+		dot1x5NarrowAVX2(a)
+	case kDot1x4NarrowAVX2:
+		dot1x4NarrowAVX2(a)
+	case kDot1x3NarrowAVX2:
+		dot1x3NarrowAVX2(a)
+	case kDot1x2NarrowAVX2:
+		dot1x2NarrowAVX2(a)
+	case kDot1x1NarrowAVX2:
+		dot1x1NarrowAVX2(a)
 	case kRequantU8AVX512:
 		requantU8AVX512(a)
 	case kRequantI16AVX512:
@@ -724,13 +760,49 @@ func dotRequant4x1I16AVX2(a unsafe.Pointer)
 func dot1x8I16AVX2(a unsafe.Pointer)
 
 //go:noescape
+func dot1x7I16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x6I16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x5I16AVX2(a unsafe.Pointer)
+
+//go:noescape
 func dot1x4I16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x3I16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func dot1x2I16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func dot1x1I16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x8NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x7NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x6NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x5NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x4NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x3NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x2NarrowAVX2(a unsafe.Pointer)
+
+//go:noescape
+func dot1x1NarrowAVX2(a unsafe.Pointer)
 
 //go:noescape
 func requantU8AVX512(a unsafe.Pointer)

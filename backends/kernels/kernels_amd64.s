@@ -1725,6 +1725,198 @@ step:
 	VZEROUPPER
 	RET
 
+// func dot1x7I16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x7I16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	VMOVDQU 160(BX), Y5
+	VMOVDQU 192(BX), Y6
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y7
+	VPMADDWD     (DX), Y7, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     32(DX), Y7, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     64(DX), Y7, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     96(DX), Y7, Y8
+	VPADDD       Y8, Y3, Y3
+	VPMADDWD     128(DX), Y7, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     160(DX), Y7, Y8
+	VPADDD       Y8, Y5, Y5
+	VPMADDWD     192(DX), Y7, Y8
+	VPADDD       Y8, Y6, Y6
+	ADDQ         $+224, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x6I16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x6I16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	VMOVDQU 160(BX), Y5
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y6
+	VPMADDWD     (DX), Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     32(DX), Y6, Y7
+	VPADDD       Y7, Y1, Y1
+	VPMADDWD     64(DX), Y6, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMADDWD     96(DX), Y6, Y7
+	VPADDD       Y7, Y3, Y3
+	VPMADDWD     128(DX), Y6, Y7
+	VPADDD       Y7, Y4, Y4
+	VPMADDWD     160(DX), Y6, Y7
+	VPADDD       Y7, Y5, Y5
+	ADDQ         $+192, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x5I16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x5I16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y5
+	VPMADDWD     (DX), Y5, Y6
+	VPADDD       Y6, Y0, Y0
+	VPMADDWD     32(DX), Y5, Y6
+	VPADDD       Y6, Y1, Y1
+	VPMADDWD     64(DX), Y5, Y6
+	VPADDD       Y6, Y2, Y2
+	VPMADDWD     96(DX), Y5, Y6
+	VPADDD       Y6, Y3, Y3
+	VPMADDWD     128(DX), Y5, Y6
+	VPADDD       Y6, Y4, Y4
+	ADDQ         $+160, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
 // func dot1x4I16AVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·dot1x4I16AVX2(SB), NOSPLIT, $0-8
@@ -1774,6 +1966,58 @@ step:
 	VMOVDQU      Y1, 32(BX)
 	VMOVDQU      Y2, 64(BX)
 	VMOVDQU      Y3, 96(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x3I16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x3I16AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y3
+	VPMADDWD     (DX), Y3, Y4
+	VPADDD       Y4, Y0, Y0
+	VPMADDWD     32(DX), Y3, Y4
+	VPADDD       Y4, Y1, Y1
+	VPMADDWD     64(DX), Y3, Y4
+	VPADDD       Y4, Y2, Y2
+	ADDQ         $+96, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
 	ADDQ         72(AX), BX
 	MOVQ         BX, 80(AX)
 	DECQ         64(AX)
@@ -1859,6 +2103,506 @@ step:
 	VPMADDWD     (DX), Y1, Y2
 	VPADDD       Y2, Y0, Y0
 	ADDQ         $+32, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x8NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x8NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	VMOVDQU 160(BX), Y5
+	VMOVDQU 192(BX), Y6
+	VMOVDQU 224(BX), Y7
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y8
+	VPMOVSXBW    (DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMOVSXBW    16(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMOVSXBW    32(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMOVSXBW    48(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMOVSXBW    64(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y4, Y4
+	VPMOVSXBW    80(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMOVSXBW    96(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y6, Y6
+	VPMOVSXBW    112(DX), Y10
+	VPMADDWD     Y10, Y8, Y9
+	VPADDD       Y9, Y7, Y7
+	ADDQ         $+128, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y7, 224(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x7NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x7NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	VMOVDQU 160(BX), Y5
+	VMOVDQU 192(BX), Y6
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y7
+	VPMOVSXBW    (DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMOVSXBW    16(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMOVSXBW    32(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMOVSXBW    48(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y3, Y3
+	VPMOVSXBW    64(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMOVSXBW    80(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y5, Y5
+	VPMOVSXBW    96(DX), Y9
+	VPMADDWD     Y9, Y7, Y8
+	VPADDD       Y8, Y6, Y6
+	ADDQ         $+112, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 192(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x6NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x6NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	VMOVDQU 160(BX), Y5
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y6
+	VPMOVSXBW    (DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMOVSXBW    16(DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y1, Y1
+	VPMOVSXBW    32(DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y2, Y2
+	VPMOVSXBW    48(DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y3, Y3
+	VPMOVSXBW    64(DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y4, Y4
+	VPMOVSXBW    80(DX), Y8
+	VPMADDWD     Y8, Y6, Y7
+	VPADDD       Y7, Y5, Y5
+	ADDQ         $+96, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	VMOVDQU      Y5, 160(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x5NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x5NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	VMOVDQU 128(BX), Y4
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y5
+	VPMOVSXBW    (DX), Y7
+	VPMADDWD     Y7, Y5, Y6
+	VPADDD       Y6, Y0, Y0
+	VPMOVSXBW    16(DX), Y7
+	VPMADDWD     Y7, Y5, Y6
+	VPADDD       Y6, Y1, Y1
+	VPMOVSXBW    32(DX), Y7
+	VPMADDWD     Y7, Y5, Y6
+	VPADDD       Y6, Y2, Y2
+	VPMOVSXBW    48(DX), Y7
+	VPMADDWD     Y7, Y5, Y6
+	VPADDD       Y6, Y3, Y3
+	VPMOVSXBW    64(DX), Y7
+	VPMADDWD     Y7, Y5, Y6
+	VPADDD       Y6, Y4, Y4
+	ADDQ         $+80, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	VMOVDQU      Y4, 128(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x4NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x4NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	VMOVDQU 96(BX), Y3
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y4
+	VPMOVSXBW    (DX), Y6
+	VPMADDWD     Y6, Y4, Y5
+	VPADDD       Y5, Y0, Y0
+	VPMOVSXBW    16(DX), Y6
+	VPMADDWD     Y6, Y4, Y5
+	VPADDD       Y5, Y1, Y1
+	VPMOVSXBW    32(DX), Y6
+	VPMADDWD     Y6, Y4, Y5
+	VPADDD       Y5, Y2, Y2
+	VPMOVSXBW    48(DX), Y6
+	VPMADDWD     Y6, Y4, Y5
+	VPADDD       Y5, Y3, Y3
+	ADDQ         $+64, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	VMOVDQU      Y3, 96(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x3NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x3NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	VMOVDQU 64(BX), Y2
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y3
+	VPMOVSXBW    (DX), Y5
+	VPMADDWD     Y5, Y3, Y4
+	VPADDD       Y4, Y0, Y0
+	VPMOVSXBW    16(DX), Y5
+	VPMADDWD     Y5, Y3, Y4
+	VPADDD       Y4, Y1, Y1
+	VPMOVSXBW    32(DX), Y5
+	VPMADDWD     Y5, Y3, Y4
+	VPADDD       Y4, Y2, Y2
+	ADDQ         $+48, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	VMOVDQU      Y2, 64(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x2NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x2NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	VMOVDQU 32(BX), Y1
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y2
+	VPMOVSXBW    (DX), Y4
+	VPMADDWD     Y4, Y2, Y3
+	VPADDD       Y3, Y0, Y0
+	VPMOVSXBW    16(DX), Y4
+	VPMADDWD     Y4, Y2, Y3
+	VPADDD       Y3, Y1, Y1
+	ADDQ         $+32, DX
+	ADDQ         $0x04, R14
+	CMPQ         R14, CX
+	JLT          step
+	CMPQ         BX, 40(AX)
+	JLS          run
+	MOVQ         80(AX), BX
+	VMOVDQU      Y0, (BX)
+	VMOVDQU      Y1, 32(BX)
+	ADDQ         72(AX), BX
+	MOVQ         BX, 80(AX)
+	DECQ         64(AX)
+	JNE          tile
+	VZEROUPPER
+	RET
+
+// func dot1x1NarrowAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·dot1x1NarrowAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), BX
+	MOVQ BX, 80(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 88(AX)
+
+tile:
+	MOVQ    88(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	ADDQ    $+4, 88(AX)
+	MOVQ    8(AX), DX
+	MOVQ    24(AX), BX
+	VMOVDQU (BX), Y0
+	MOVQ    32(AX), BX
+
+run:
+	MOVQ (BX), R14
+	ADDQ $0x08, BX
+	MOVQ R14, CX
+	ADDQ 48(AX), CX
+
+step:
+	VPBROADCASTD (R8)(R14*1), Y1
+	VPMOVSXBW    (DX), Y3
+	VPMADDWD     Y3, Y1, Y2
+	VPADDD       Y2, Y0, Y0
+	ADDQ         $+16, DX
 	ADDQ         $0x04, R14
 	CMPQ         R14, CX
 	JLT          step

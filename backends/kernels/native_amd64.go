@@ -15,20 +15,21 @@ func has(l Level) bool {
 	return true
 }
 
-// dotKernel is the function for a tile of 1 or many pixels by 1, 2, 4 or 8 blocks. ints are of 1 byte or of 2.
-func dotKernel(l Level, bytes int, many bool, blocks int) kernel {
-	t := dots512[0]
+// dotKernel is the function for a tile of 1 or many pixels by one of dotBlocks. ints are of 1 byte or of 2, narrow weights of 1 in any case.
+func dotKernel(l Level, bytes int, many, narrow bool, blocks int) kernel {
 	switch {
+	case l == AVX2 && many:
+		return dots256[blocks-1]
+	case narrow:
+		return dots256Narrow[blocks-1]
 	case l == AVX2:
-		t = dots256
-	case bytes == 2:
-		t = dots512[1]
+		return dots256Single[blocks-1]
 	}
 	i := map[int]int{1: 0, 2: 1, 4: 2, 8: 3}[blocks]
 	if many {
 		i += 4
 	}
-	return t[i]
+	return dots512[bytes-1][i]
 }
 
 // dotRequantKernel is the function for a tile of many pixels by 1 or 2 blocks that ends in elements of the same type, or 0.
@@ -47,7 +48,11 @@ var dots512 = [2][6]kernel{
 	{kDot1x1I16AVX512, kDot1x2I16AVX512, kDot1x4I16AVX512, kDot1x8I16AVX512, kDot8x1I16AVX512, kDot8x2I16AVX512},
 }
 
-var dots256 = [6]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x4I16AVX2, kDot1x8I16AVX2, kDot4x1I16AVX2, kDot4x2I16AVX2}
+var (
+	dots256       = [2]kernel{kDot4x1I16AVX2, kDot4x2I16AVX2}
+	dots256Single = [8]kernel{kDot1x1I16AVX2, kDot1x2I16AVX2, kDot1x3I16AVX2, kDot1x4I16AVX2, kDot1x5I16AVX2, kDot1x6I16AVX2, kDot1x7I16AVX2, kDot1x8I16AVX2}
+	dots256Narrow = [8]kernel{kDot1x1NarrowAVX2, kDot1x2NarrowAVX2, kDot1x3NarrowAVX2, kDot1x4NarrowAVX2, kDot1x5NarrowAVX2, kDot1x6NarrowAVX2, kDot1x7NarrowAVX2, kDot1x8NarrowAVX2}
+)
 
 // wideDotKernel is the function for a tile of 1 pixel by 1, 2 or 4 blocks, or of many by 1 or 2.
 func wideDotKernel(l Level, many bool, blocks int) kernel {

@@ -8,7 +8,7 @@ func has(l Level) bool { return l == Generic }
 
 func (kernel) call(unsafe.Pointer) { panic("kernels: no native code for this CPU") }
 
-func dotKernel(Level, int, bool, int) kernel { panic("kernels: no native code for this CPU") }
+func dotKernel(Level, int, bool, bool, int) kernel { panic("kernels: no native code for this CPU") }
 
 func dotRequantKernel(Level, int, int) kernel { return 0 }
 

@@ -12,15 +12,17 @@ type dotSet struct {
 	suffix string // of the names
 	zmm    bool
 	op     string   // VPDPBUSD and VPDPWSSD multiply and add; VPMADDWD needs an addition
+	narrow bool     // weights of words lie in memory as bytes
 	tiles  [][2]int // pixels, blocks of lanes
 }
 
 // The tiles keep accumulators, weights and elements in registers: eight or four pixels share each load of weights, and a single
 // pixel takes many blocks to keep the multipliers busy.
 var dots = []dotSet{
-	{"U8AVX512", true, "VPDPBUSD", [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
-	{"I16AVX512", true, "VPDPWSSD", [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
-	{"I16AVX2", false, "VPMADDWD", [][2]int{{4, 2}, {4, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+	{"U8AVX512", true, "VPDPBUSD", false, [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+	{"I16AVX512", true, "VPDPWSSD", false, [][2]int{{8, 2}, {8, 1}, {1, 8}, {1, 4}, {1, 2}, {1, 1}}},
+	{"I16AVX2", false, "VPMADDWD", false, [][2]int{{4, 2}, {4, 1}, {1, 8}, {1, 7}, {1, 6}, {1, 5}, {1, 4}, {1, 3}, {1, 2}, {1, 1}}},
+	{"NarrowAVX2", false, "VPMADDWD", true, [][2]int{{1, 8}, {1, 7}, {1, 6}, {1, 5}, {1, 4}, {1, 3}, {1, 2}, {1, 1}}},
 }
 
 // The fields of dotArgs.
@@ -127,7 +129,11 @@ func (a asm) dotTiles(s dotSet, pixels, blocks int, rests bool, store func(acc f
 	if pixels == 1 {
 		free -= blocks // weights come from memory
 	}
-	x, tmp := vec(s.zmm, free+blocks), vec(s.zmm, free+blocks+1)
+	x, tmp, wide := vec(s.zmm, free+blocks), vec(s.zmm, free+blocks+1), vec(s.zmm, free+blocks+2)
+	each := size // bytes of the weights of a block
+	if s.narrow {
+		each /= 2
+	}
 
 	a.MOVQ(field(dotPix), off)
 	a.MOVQ(off, field(dotNextPix))
@@ -160,7 +166,11 @@ func (a asm) dotTiles(s dotSet, pixels, blocks int, rests bool, store func(acc f
 			for b := range blocks {
 				var src operand.Op = weights(b)
 				if pixels == 1 {
-					src = at(w, size*b)
+					src = at(w, each*b)
+				}
+				if s.narrow {
+					a.VPMOVSXBW(src, wide)
+					src = wide
 				}
 				switch s.op {
 				case "VPDPBUSD":
@@ -173,7 +183,7 @@ func (a asm) dotTiles(s dotSet, pixels, blocks int, rests bool, store func(acc f
 				}
 			}
 		}
-		a.ADDQ(operand.I32(size*blocks), w)
+		a.ADDQ(operand.I32(each*blocks), w)
 	}
 	a.Label("step")
 	step()
