@@ -73,7 +73,7 @@ type productsArgs struct {
 	groups, steps        int
 	tile, plane, tileAcc int
 	row, rowAcc          int     // of halves
-	_, _                 uintptr // scratch of the kernel
+	_                    uintptr // scratch of the kernel
 }
 
 // untilesArgs is what the kernels take that transform products back.

@@ -172,7 +172,6 @@ const (
 	productsTileAcc // and between tiles of products
 	productsRow     // and, for halfProducts, between points of a column
 	productsRowAcc  // and between rows of products that are half way back
-	productsNextW   // scratch of the kernel: where the next weights are
 	productsColumn  // scratch of the kernel
 )
 
@@ -266,6 +265,7 @@ func (a lanes) products(tiles, blocks int, far bool) {
 	a.JNE(operand.LabelRef("group"))
 	a.MOVQ(w, first)
 	a.productsEnd(blocks*size, n, "column", "point")
+	a.end()
 }
 
 // productsEnd goes on to the next columns of blocks, whose sums are so many bytes on, and to the next points, whose sums follow those of the
@@ -278,5 +278,4 @@ func (a lanes) productsEnd(bytes int, n reg.Register, column, point string) {
 	a.ADDQ(n, field(productsX))
 	a.DECQ(field(productsPoints))
 	a.JNE(operand.LabelRef(point))
-	a.end()
 }

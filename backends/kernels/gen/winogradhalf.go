@@ -21,95 +21,117 @@ func (a lanes) halfway(f winogradForm) winogradForm {
 }
 
 // halfProducts is products for windows at every pixel, with AVX-512, of 4 tiles by one block of output channels, but takes a column of 6 points
-// together. Sums are transformed back down the column, a tile's while those of the next one are multiplied for the last time.
+// together, and its sums back down the column. These additions and the stores go between the first products of the next group of tiles: on a
+// Zen 4, additions take the place of multiplications where they crowd, and stores that of VPDPWSSD (see products).
 func (a lanes) halfProducts(f winogradForm) {
 	const tiles, points = 4, 6
 	a.begin("halfProducts", fmt.Sprintf("halfProducts adds up products of %d tiles by columns, and transforms these back.", tiles))
 	size := a.bytes()
 	x := []reg.Register{reg.RSI, reg.RDI, reg.R11, reg.R12}
-	w, acc, groups, n, first := reg.RDX, reg.RBX, reg.R14, reg.RCX, reg.R13
+	w, acc, groups, n, first, toAcc := reg.RDX, reg.RBX, reg.R14, reg.RCX, reg.R13, reg.R15
 	row := a.multiples(productsRow, reg.R8, reg.R9, reg.R10)
 	sum := func(t, i int) reg.VecPhysical { return a.v(t*points + i) }
 	weights := func(i int) reg.VecPhysical { return a.v(tiles*points + i) }
 	tmp := a.v((tiles + 1) * points)
+	load := func(half int) {
+		for i := range points {
+			a.load(at(w, (half*points+i)*size), weights(i))
+		}
+	}
+	element := func(half, t, i int) operand.Mem {
+		m := row(x[t], i)
+		m.Disp = 4 * half
+		return m
+	}
+	multiply := func(half int) {
+		load(half)
+		for t := range tiles {
+			for i := range points {
+				a.VPDPWSSD_BCST(element(half, t, i), weights(i), sum(t, i))
+			}
+		}
+	}
+	begin := func(t int) {
+		for i := range points {
+			a.VPBROADCASTD(element(0, t, i), tmp)
+			a.VPMADDWD(weights(i), tmp, sum(t, i))
+		}
+	}
+	down, thrice := w, n
+	rows := func() {
+		a.MOVQ(field(productsRowAcc), down)
+		a.LEAQ(operand.Mem{Base: down, Index: down, Scale: 2}, thrice)
+	}
+	store := func(t int) {
+		var ops []operand.Op
+		for i := range points {
+			ops = append(ops, sum(t, i))
+		}
+		sums, _ := f.restored(ops, tmp)
+		for i, m := range []operand.Mem{{Base: acc}, {Base: acc, Index: down, Scale: 1}, {Base: acc, Index: down, Scale: 2}, {Base: acc, Index: thrice, Scale: 1}} {
+			a.store(sums[i], m)
+		}
+		a.ADDQ(toAcc, acc)
+	}
+	a.MOVQ(field(productsTileAcc), toAcc)
 	a.MOVQ(field(productsW), first)
+	a.XORQ(acc, acc) // there are no sums yet
 
 	a.Label("column")
 	a.MOVQ(field(productsColumns), n)
 	a.MOVQ(n, field(productsColumn))
 	a.Label("block")
 	a.MOVQ(field(productsX), x[0])
-	a.MOVQ(field(productsAcc), acc)
 	a.MOVQ(field(productsGroups), groups)
 	a.Label("group")
 	for t := 1; t < tiles; t++ {
 		a.MOVQ(x[t-1], x[t])
 		a.ADDQ(field(productsTile), x[t])
 	}
-	for i := range tiles * points {
-		a.clear(a.v(i))
-	}
 	a.MOVQ(first, w)
-	load := func(half int) {
-		for i := range points {
-			a.load(at(w, (half*points+i)*size), weights(i))
-		}
+	load(0)
+	a.TESTQ(acc, acc)
+	a.JEQ(operand.LabelRef("none"))
+	rows()
+	for t := range tiles {
+		store(t)
+		begin(t)
 	}
-	multiply := func(half, t int) {
-		for i := range points {
-			m := row(x[t], i)
-			m.Disp = 4 * half
-			a.VPDPWSSD_BCST(m, weights(i), sum(t, i))
-		}
+	a.JMP(operand.LabelRef("begun"))
+	a.Label("none")
+	for t := range tiles {
+		begin(t)
 	}
+	a.Label("begun")
+	a.CMPQ(groups, field(productsGroups))
+	a.JNE(operand.LabelRef("behind"))
+	a.MOVQ(field(productsAcc), acc)
+	a.Label("behind")
+	a.MOVQ(first, w)
 	a.MOVQ(field(productsSteps), n)
-	a.DECQ(n)
-	a.JEQ(operand.LabelRef("last"))
+	a.JMP(operand.LabelRef("half"))
 	a.Label("step")
-	for half := range 2 {
-		load(half)
-		for t := range tiles {
-			multiply(half, t)
-		}
-	}
+	multiply(0)
+	a.Label("half")
+	multiply(1)
 	for _, x := range x {
 		a.ADDQ(operand.Imm(8), x)
 	}
 	a.ADDQ(operand.I32(2*points*size), w)
 	a.DECQ(n)
 	a.JNE(operand.LabelRef("step"))
-
-	a.Label("last")
-	load(0)
-	for t := range tiles {
-		multiply(0, t)
-	}
-	load(1)
-	a.ADDQ(operand.I32(2*points*size), w)
-	a.MOVQ(w, field(productsNextW))
-	down, thrice := w, n
-	a.MOVQ(field(productsRowAcc), down)
-	a.LEAQ(operand.Mem{Base: down, Index: down, Scale: 2}, thrice)
-	rows := []operand.Mem{{Base: acc}, {Base: acc, Index: down, Scale: 1}, {Base: acc, Index: down, Scale: 2}, {Base: acc, Index: thrice, Scale: 1}}
-	for t := range tiles {
-		multiply(1, t)
-		var ops []operand.Op
-		for i := range points {
-			ops = append(ops, sum(t, i))
-		}
-		sums, _ := f.restored(ops, tmp)
-		for i, v := range sums {
-			a.store(v, rows[i])
-		}
-		a.ADDQ(field(productsTileAcc), acc)
-	}
-	// The next group follows the last tile, whose place is all steps but the last one back.
+	// The next group follows the last tile, whose place is all steps back.
 	a.MOVQ(field(productsSteps), n)
 	a.NEGQ(n)
-	a.LEAQ(operand.Mem{Base: x[tiles-1], Index: n, Scale: 8, Disp: 8}, x[0])
+	a.LEAQ(operand.Mem{Base: x[tiles-1], Index: n, Scale: 8}, x[0])
 	a.ADDQ(field(productsTile), x[0])
 	a.DECQ(groups)
 	a.JNE(operand.LabelRef("group"))
-	a.MOVQ(field(productsNextW), first)
+	a.MOVQ(w, first)
 	a.productsEnd(size, n, "block", "column")
+	rows()
+	for t := range tiles {
+		store(t)
+	}
+	a.end()
 }
