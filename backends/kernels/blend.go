@@ -34,8 +34,13 @@ type blendArgs struct {
 // blendPlaces is as in gen/blend.go.
 const blendPlaces = 7
 
-// blendTies is a bit of what is to be done, beside those of nearestEnd, as in gen/blend.go.
-const blendTies = 1 << 2
+// The bits of what is to be done beside those of nearestEnd, as in gen/blend.go.
+const (
+	blendTies = 1 << (2 + iota)
+	blendWhole
+	blendTwice
+	blendFar
+)
 
 // NewBlend is nil where the level has no native code or the numbers are too wide. zero is taken from the results.
 func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blend {
@@ -92,12 +97,38 @@ func (b *Blend) Settle(fromA, toA, fromB, toB int64) {
 	}
 }
 
-// args are those for elements of the given bytes, and the kernel that takes them, of two.
+// factors sets the words of a that elements are multiplied by, and tells whether the operands change places. Bytes take as few multiplications as
+// there can be: a pair of them is itself x + y<<16, so that it can be added instead.
+func (b *Blend) factors(a *blendArgs, bytes bool) (swap bool) {
+	fits := func(m int64) bool { return m == int64(int16(m)) }
+	for twice := range int64(2) {
+		for form := range 3 {
+			x, y, todo := b.MulA, b.MulB, 0
+			if form == 2 {
+				x, y = y, x
+			}
+			if form > 0 {
+				x, y, todo = x-1, y-1<<16, blendWhole
+			}
+			highX, highY := twice*x/2, twice*y/2
+			if bytes && fits(x-highX) && fits(y-highY) {
+				a.low, a.high = pair(x-highX, y-highY), pair(highX, highY)
+				a.todo |= todo | blendTwice*int(twice)
+				return form == 2
+			}
+		}
+	}
+	highA, lowA := split(b.MulA, blendPlaces)
+	highB, lowB := split(b.MulB, blendPlaces)
+	a.low, a.high = pair(lowA, lowB), pair(highA, highB)
+	a.todo |= blendTwice | blendFar
+	return false
+}
+
+// args are those for elements of the given bytes, but for factors, and the kernel that takes them, of two.
 func (b *Blend) args(kernels [2]kernel, size int) (blendArgs, kernel) {
-	ah, al := split(b.MulA, blendPlaces)
-	bh, bl := split(b.MulB, blendPlaces)
 	least, most := limitsOf(size)
-	a := blendArgs{high: pair(ah, bh), low: pair(al, bl), plus: b.Plus, add: b.add, shift: int64(b.q.shift)}
+	a := blendArgs{plus: b.Plus, add: b.add, shift: int64(b.q.shift)}
 	lo, hi := max(b.lo, least), min(b.hi, most)
 	a.todo = nearestTodo(size, b.add, lo, hi)
 	a.lo, a.hi = pair(lo, lo), pair(hi, hi)
@@ -135,6 +166,7 @@ type BlendRows[A, B, Y uint8 | int16] struct {
 	r      Runs
 	kernel kernel
 	args   blendArgs // but for memory and counts
+	swap   bool      // the operands, which are of bytes, have changed places
 	step   int       // elements of a register
 }
 
@@ -147,7 +179,11 @@ func NewBlendRows[A, B, Y uint8 | int16](q *Blend, r Runs) *BlendRows[A, B, Y] {
 	}
 	b := &BlendRows[A, B, Y]{q: q, r: r, step: 8 * q.k.lanes / size}
 	b.args, b.kernel = q.args(kernels, size)
+	b.swap = b.q.factors(&b.args, sizeA+sizeB == 2)
 	b.args.rows, b.args.rowA, b.args.rowB, b.args.rowDst = r.Rows, sizeA*r.A, sizeB*r.B, size*r.Dst
+	if b.swap {
+		b.args.rowA, b.args.rowB = b.args.rowB, b.args.rowA
+	}
 	return b
 }
 
@@ -171,6 +207,9 @@ func (b *BlendRows[A, B, Y]) Run(dst []Y, x []A, y []B) {
 func (b *BlendRows[A, B, Y]) run(dst []Y, x []A, y []B, first, count int) {
 	a := b.args
 	a.a, a.b, a.dst, a.count = unsafe.Pointer(&x[first]), unsafe.Pointer(&y[first]), unsafe.Pointer(&dst[first]), count
+	if b.swap {
+		a.a, a.b = a.b, a.a
+	}
 	b.kernel.call(unsafe.Pointer(&a))
 }
 

@@ -10,17 +10,17 @@ import (
 // TestBlend compares blends with their definition: elements up to the ends of their type, ties, limits, all roundings.
 func TestBlend(t *testing.T) {
 	for _, l := range native() {
-		done := map[Round]int{}
+		done, forms := map[Round]int{}, map[int]int{}
 		for seed := range uint64(3000) {
-			testBlend[int16, int16, int16](t, l, seed, done)
+			testBlend[int16, int16, int16](t, l, seed, done, forms)
 			if l == AVX512 {
-				testBlend[uint8, uint8, uint8](t, l, seed, done)
-				testBlend[uint8, int16, uint8](t, l, seed, done)
-				testBlend[int16, uint8, uint8](t, l, seed, done)
-				testBlend[int16, int16, uint8](t, l, seed, done)
-				testBlend[uint8, uint8, int16](t, l, seed, done)
-				testBlend[uint8, int16, int16](t, l, seed, done)
-				testBlend[int16, uint8, int16](t, l, seed, done)
+				testBlend[uint8, uint8, uint8](t, l, seed, done, forms)
+				testBlend[uint8, int16, uint8](t, l, seed, done, forms)
+				testBlend[int16, uint8, uint8](t, l, seed, done, forms)
+				testBlend[int16, int16, uint8](t, l, seed, done, forms)
+				testBlend[uint8, uint8, int16](t, l, seed, done, forms)
+				testBlend[uint8, int16, int16](t, l, seed, done, forms)
+				testBlend[int16, uint8, int16](t, l, seed, done, forms)
 			}
 		}
 		for round := Floor; round <= HalfToZero; round++ {
@@ -28,16 +28,27 @@ func TestBlend(t *testing.T) {
 				t.Errorf("%v: %d blends with rounding %d, want more", l, done[round], round)
 			}
 		}
+		for _, form := range []int{0, blendWhole, -blendWhole, blendTwice, blendTwice | blendWhole, blendTwice | blendFar} {
+			if l == AVX512 && forms[form] < 50 {
+				t.Errorf("%v: %d blends of bytes in form %d, want more: %v", l, forms[form], form, forms)
+			}
+		}
 	}
 }
 
-func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done map[Round]int) {
+func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done map[Round]int, forms map[int]int) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, uint64(l)))
 	shift, bound := r.Int64N(22), int64(1)<<r.IntN(23)
 	mulA, mulB := extreme(r, -bound, bound-1), extreme(r, -bound, bound-1)
-	if r.IntN(3) == 0 { // many ties
+	switch r.IntN(4) {
+	case 0: // many ties
 		mulA, mulB = 1<<shift>>1, 1<<shift>>2
+	case 1: // about as large as words
+		mulA, mulB = extreme(r, -1<<15, 1<<16), extreme(r, -1<<15, 1<<17)
+		if r.IntN(2) == 0 {
+			mulA, mulB = mulB, mulA
+		}
 	}
 	round, zero := Round(seed%8), []int64{0, 1 << 7, 3}[r.IntN(3)]
 	plus, add := extreme(r, -1<<28, 1<<28)>>r.IntN(29), extreme(r, -1<<15, 1<<15)>>r.IntN(16)
@@ -77,6 +88,11 @@ func testBlend[A, B, Y uint8 | int16](t *testing.T, l Level, seed uint64, done m
 		t.Fatalf("%v: no code", l)
 	}
 	rows.Run(dst, x, y)
+	form := rows.args.todo & (blendWhole | blendTwice | blendFar)
+	if rows.swap {
+		form = -form
+	}
+	forms[form]++
 	for i, got := range dst {
 		row, j := i/p.Dst, i%p.Dst
 		if j >= p.N {

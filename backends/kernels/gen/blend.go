@@ -37,8 +37,13 @@ const (
 // blendPlaces are the places of the low part of a multiplier: a byte has as many to the left in a word with a sign.
 const blendPlaces = 7
 
-// blendTies is a bit of blendTodo: ties matter.
-const blendTies = 1 << 2
+// The bits of blendTodo beside those of nearestRegs.todo.
+const (
+	blendTies  = 1 << (2 + iota) // ties matter
+	blendWhole                   // of bytes: the pair itself is added
+	blendTwice                   // of bytes: there is a high part
+	blendFar                     // of bytes: it is blendPlaces to the left
+)
 
 // blend is Blend.Run, on tensors with elements of the given bytes. Pairs of words, of either tensor, are multiplied by pairs of
 // multipliers in two parts:
@@ -46,7 +51,7 @@ const blendTies = 1 << 2
 //	p = high.pair<<7 + low.pair + plus
 //	y = min(max((p >> shift, less its lowest bit where p is half way and that bit counts) + add, lo), hi)
 //
-// where plus has what rounding adds. With sign, rounding is as in scaled instead: p + half + (p>>sign & tie). Packing saturates to 16 bits
+// where plus has what rounding adds; of bytes, p is as blendBytes says. With sign, rounding is as in scaled instead: p + half + (p>>sign & tie). Packing saturates to 16 bits
 // and then to an element; as lo and hi are elements, limits come last.
 func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	name := fmt.Sprintf("blend%dx%dto%d%s", 8*bytesA, 8*bytesB, 8*to, a.suffix())
@@ -115,8 +120,10 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 			a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
 			a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
 		}
-		for i, p := range pairs {
-			a.blendSum(p, sums[i], bytesA+bytesB == 2, r)
+		if a.zmm && bytesA+bytesB == 2 {
+			a.blendBytes(pairs, sums, todo, fmt.Sprint(half), r)
+		} else {
+			a.blendWords(pairs, sums, r)
 		}
 		a.blendRound(sums, pairs, sign, todo, fmt.Sprint(half), r)
 		a.where(todo, nearestPlus, fmt.Sprintf("sum%d", half), func() {
@@ -183,25 +190,45 @@ func (a lanes) blendRegs(sign bool) blendRegs {
 	return r
 }
 
-// blendSum makes p of a register of pairs, which it overwrites.
-func (a lanes) blendSum(pairs, p reg.VecPhysical, bytes bool, r blendRegs) {
-	places := operand.Imm(blendPlaces)
-	if a.zmm && bytes {
+// blendWords makes sums of registers of pairs, which it overwrites.
+func (a lanes) blendWords(pairs, sums []reg.VecPhysical, r blendRegs) {
+	for i, p := range sums {
+		a.VPMADDWD(r.high, pairs[i], p)
+		a.VPSLLD(operand.Imm(blendPlaces), p, p)
+		a.VPADDD(r.plus, p, p)
+		if a.zmm {
+			a.VPDPWSSD(r.low, pairs[i], p)
+			continue
+		}
+		a.VPMADDWD(r.low, pairs[i], pairs[i])
+		a.VPADDD(pairs[i], p, p)
+	}
+}
+
+// blendBytes is blendWords of bytes, which leave room in words: low.pair + plus, and as todo says the pair itself, as a number of 32 bits, and
+// high.pair or high.pair<<7. On a Zen 4, multiplications, shifts and what unpacks and packs share pipes, which additions need not.
+func (a lanes) blendBytes(pairs, sums []reg.VecPhysical, todo reg.Register, label string, r blendRegs) {
+	for _, p := range sums {
 		a.VMOVDQA32(r.plus, p)
-		a.VPDPWSSD(r.low, pairs, p)
-		a.VPMULLW(r.places, pairs, pairs)
-		a.VPDPWSSD(r.high, pairs, p)
-		return
 	}
-	a.VPMADDWD(r.high, pairs, p)
-	a.VPSLLD(places, p, p)
-	a.VPADDD(r.plus, p, p)
-	if a.zmm {
-		a.VPDPWSSD(r.low, pairs, p)
-		return
+	a.where(todo, blendWhole, "whole"+label, func() {
+		for i, p := range sums {
+			a.VPADDD(pairs[i], p, p)
+		}
+	})
+	for i, p := range sums {
+		a.VPDPWSSD(r.low, pairs[i], p)
 	}
-	a.VPMADDWD(r.low, pairs, pairs)
-	a.VPADDD(pairs, p, p)
+	a.where(todo, blendTwice, "once"+label, func() {
+		a.where(todo, blendFar, "near"+label, func() {
+			for _, v := range pairs {
+				a.VPMULLW(r.places, v, v)
+			}
+		})
+		for i, p := range sums {
+			a.VPDPWSSD(r.high, pairs[i], p)
+		}
+	})
 }
 
 // blendRound is p >> shift, rounded. mask has the bits below a unit, and tie those that stay of what is half way. With AVX2, mask has the
