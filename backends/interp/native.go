@@ -121,6 +121,12 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			kernels.Relu(p.level, y.F, x.F)
 			return y
 		}
+	case *op.Clip:
+		if x.F != nil {
+			y := inPlace()
+			kernels.Clip(p.level, y.F, x.F, o.Min, o.Max)
+			return y
+		}
 	case *op.Add:
 		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
 			y := inPlace()

@@ -60,8 +60,12 @@ func (m *Interp) regions(p *plan) {
 			p.regions[first] = m.region(p, first, i, border)
 		}
 		for _, c := range convs {
-			if g, _ := p.window(c); p.level != kernels.Generic || g.Winograd() {
-				p.alone[c] = m.region(p, c, c+1, border)
+			g, _ := p.window(c)
+			switch {
+			case g.Winograd():
+				p.alone[c] = m.region(p, c, c+1, border) // so that both have the same packed weights
+			case p.level != kernels.Generic:
+				p.alone[c] = m.region(p, c, c+1, g.Border())
 			}
 		}
 		i-- // it was not fieldable, or has another batch
@@ -91,19 +95,21 @@ func (p *plan) fieldable(steps []step, i int) bool {
 			}
 		}
 		_, ok := p.window(i)
-		return o.Group == 1 && ok && len(p.consts[steps[i].in[1]].F) > 0
+		x, y := n.In[0].Type.Shape[1], n.Out[0].Type.Shape[1]
+		return (o.Group == 1 || o.Group == x && x == y) && ok && len(p.consts[steps[i].in[1]].F) > 0
 	case *op.MaxPool:
 		_, ok := p.window(i)
 		return ok
-	case *op.Relu:
-		return true
+	case *op.Relu, *op.Clip:
+		return limitOf(o) > 0
 	case *op.Add:
 		return image(n.In[1]) && p.consts[steps[i].in[1]] == nil && slices.Equal(n.In[0].Type.Shape, n.In[1].Type.Shape)
 	}
 	return false
 }
 
-// window is the geometry of a convolution or pool over two axes; not ok where a pool's window reaches beyond the image.
+// window is the geometry of a convolution or pool over two axes; not ok where its border is as wide as the image, or a pool's window
+// has no pixel of it.
 func (p *plan) window(i int) (g kernels.FloatGeometry, ok bool) {
 	n := p.g.Nodes[i]
 	x, y := n.In[0].Type.Shape, n.Out[0].Type.Shape
@@ -123,7 +129,10 @@ func (p *plan) window(i int) (g kernels.FloatGeometry, ok bool) {
 			return g, false
 		}
 		g = geometry(s, x, y)
-		return g, g.PH == 0 && g.PW == 0 && (g.OH-1)*g.SH+(g.KH-1)*g.DH < g.H && (g.OW-1)*g.SW+(g.KW-1)*g.DW < g.W
+		if b := g.Border(); b != (kernels.Border{}) && (g.DH > 1 || g.DW > 1) {
+			return g, false // a window may miss the image
+		}
+		return g, g.PH < g.H && g.PW < g.W && (g.OH-1)*g.SH-g.PH < g.H && (g.OW-1)*g.SW-g.PW < g.W
 	}
 	return g, false
 }
@@ -231,10 +240,10 @@ func (b *regionBuilder) takesPlanes(slot, first, end int) bool {
 		ok := false
 		switch b.p.g.Nodes[i].Op.(type) {
 		case *op.Conv:
-			ok = !g.Winograd()
+			ok = !g.Winograd() && g.Groups == 1
 		case *op.MaxPool:
 			ok = g.MaxPlanes(b.level) && b.takesPlanes(b.m.steps[i].out[0], first, end)
-		case *op.Relu:
+		case *op.Relu, *op.Clip:
 			ok = b.takesPlanes(b.m.steps[i].out[0], first, end)
 		}
 		if !ok {
@@ -299,7 +308,7 @@ func (b *regionBuilder) step(i, end int) {
 	add := -1
 	switch n.Op.(type) {
 	case *op.Conv:
-		relu := false
+		var limit kernels.Limit
 		if k, ok := b.only(out, end); ok {
 			if _, is := b.p.g.Nodes[k].Op.(*op.Add); is {
 				in := b.m.steps[k].in
@@ -311,13 +320,13 @@ func (b *regionBuilder) step(i, end int) {
 			}
 		}
 		if k, ok := b.only(out, end); ok {
-			if _, is := b.p.g.Nodes[k].Op.(*op.Relu); is {
-				relu, out = true, b.m.steps[k].out[0]
+			if limit = limitOf(b.p.g.Nodes[k].Op); limit > 0 {
+				out = b.m.steps[k].out[0]
 				b.skipped[k] = true
 			}
 		}
 		c := b.conv(i, x, out)
-		run = func(y, x, add []float32, images int) { c.Run(y, x, add, images, relu) }
+		run = func(y, x, add []float32, images int) { c.Run(y, x, add, images, limit) }
 	case *op.MaxPool:
 		g, _ := b.p.window(i)
 		c := kernels.NewFieldMax(b.level, g, b.field(x), b.field(out))
@@ -325,6 +334,9 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Relu:
 		f := b.field(x)
 		run = func(y, x, _ []float32, images int) { kernels.Relu(b.level, y[:images*f.Size()], x) }
+	case *op.Clip:
+		f, most := b.field(x), float32(limitOf(n.Op))
+		run = func(y, x, _ []float32, images int) { kernels.Clip(b.level, y[:images*f.Size()], x, 0, most) }
 	case *op.Add:
 		f := b.field(x)
 		add = s.in[1]
@@ -344,6 +356,19 @@ func (b *regionBuilder) step(i, end int) {
 		run(buffers[to], buffers[from], add, images)
 	})
 	b.release(i, read...)
+}
+
+// limitOf is what an operator limits its input to, above 0; 0 where it does something else.
+func limitOf(o ir.Op) kernels.Limit {
+	switch o := o.(type) {
+	case *op.Relu:
+		return kernels.Unlimited
+	case *op.Clip:
+		if o.Min == 0 && o.Max > 0 {
+			return kernels.Limit(o.Max)
+		}
+	}
+	return 0
 }
 
 // conv prepares the convolution of step i, or finds it.

@@ -41,11 +41,13 @@ type columnKernels struct {
 	from32                             kernel
 	to8, to16                          kernel
 	float8, float2, float4x2           kernel              // 8 pixels by a block of channels, wide() by 2, 4 by 2
+	floatDeep                          kernel              // 8 pixels by a block of channels, kept apart
 	float1                             [panelBlocks]kernel // a pixel by blocks, less 1
 	winogradIn, winogradOut            kernel              // of fields
 	maxFloats, maxPlanes               kernel
 	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel
+	clip                               kernel             // of floats
 	blend                              [2][2][2][2]kernel // by bytes of the operands and of the result, less 1; with signs
 	bytes, words                       poolKernels        // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel

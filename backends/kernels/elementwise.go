@@ -45,6 +45,27 @@ func Relu(level Level, dst, src []float32) {
 	}
 }
 
+// Clip computes dst = min(max(src, lo), hi) as Go does; NaN stays NaN.
+func Clip(level Level, dst, src []float32, lo, hi float32) {
+	src = src[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil && hi != 0 && len(dst) > 0 { // of two zeros, the instruction takes either
+		n := len(dst) / (2 * k.lanes)
+		plus := math.Float32bits(0) // what makes -0 of the maximum with 0 a 0, else what changes nothing
+		if math.Float32bits(lo) != 0 {
+			plus = 1 << 31
+		}
+		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), count: n, add: int64(plus), lo: int64(math.Float32bits(lo)), hi: int64(math.Float32bits(hi))}
+		if n > 0 {
+			k.clip.call(unsafe.Pointer(&a))
+		}
+		done = n * 2 * k.lanes
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] = min(max(src[i], lo), hi)
+	}
+}
+
 // AddFloats computes dst = a + b.
 func AddFloats(level Level, dst, a, b []float32) {
 	a, b = a[:len(dst)], b[:len(dst)]

@@ -12,7 +12,7 @@ func layouts(l Level, g FloatGeometry) (r [][2]Field) {
 	b, c := g.Border().Max(Border{1, 0, 2, 1}), Border{0, 2, 1, 0}
 	in, out := NewField(l, g.C, g.H, g.W, b), NewField(l, g.OC, g.OH, g.OW, c)
 	r = append(r, [2]Field{in, out})
-	if !g.Winograd() {
+	if !g.Winograd() && g.Groups == 1 {
 		in = NewPlanes(g.C, g.H, g.W, g.C, b)
 		r = append(r, [2]Field{in, out})
 	}
@@ -23,7 +23,7 @@ func layouts(l Level, g FloatGeometry) (r [][2]Field) {
 }
 
 // fieldRun is a convolution by way of fields: of x, and add unless it is nil, channels first.
-func fieldRun(l Level, g FloatGeometry, fields [2]Field, w, bias, x, add []float32, images int, relu bool) []float32 {
+func fieldRun(l Level, g FloatGeometry, fields [2]Field, w, bias, x, add []float32, images int, limit Limit) []float32 {
 	in, out := fields[0], fields[1]
 	f := NewFieldConv(l, g, in, out, w, bias)
 	xs, ys := in.Make(images), out.Make(images)
@@ -49,7 +49,7 @@ func fieldRun(l Level, g FloatGeometry, fields [2]Field, w, bias, x, add []float
 		return n
 	}
 	for range 2 { // the second run uses the memory of the first
-		f.Run(ys, xs, as, images, relu)
+		f.Run(ys, xs, as, images, limit)
 	}
 	if n := border(); n > 0 {
 		panic(fmt.Sprintf("%d elements of the border were written", n))
@@ -61,11 +61,12 @@ func fieldRun(l Level, g FloatGeometry, fields [2]Field, w, bias, x, add []float
 
 // TestFieldConv compares every level with FloatConv, bit by bit; where not all products are made in turn, with the portable code, and that with FloatConv.
 func TestFieldConv(t *testing.T) {
-	planes := map[Level]int{}
+	planes, deeps := map[Level]int{}, 0
 	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		g := randomGeometry(r)
 		g.Groups = 1
+		deep := r.IntN(4) == 0
 		if r.IntN(2) == 0 {
 			g.C, g.OC, g.H, g.W = 16+r.IntN(40), 16+r.IntN(60), 6+r.IntN(20), 6+r.IntN(20)
 			g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW = 3, 3, 1, 1, 1, 1, r.IntN(2), r.IntN(2)
@@ -74,6 +75,10 @@ func TestFieldConv(t *testing.T) {
 			g.OC = 1 + r.IntN(14)
 			g.W += 8 + r.IntN(30)
 			g.OW = g.W + 2*g.PW - (g.KW-1)*g.DW
+		}
+		if deep && !g.Winograd() {
+			g.Groups, g.OC = g.C, g.C
+			deeps++
 		}
 		images := 1 + r.IntN(3)
 		random := func(n int) []float32 {
@@ -84,11 +89,11 @@ func TestFieldConv(t *testing.T) {
 			return v
 		}
 		specials := seed%2 == 0 && !g.Winograd()
-		w, bias, x, add := random(g.OC*g.C*g.KH*g.KW), random(g.OC), random(images*g.C*g.H*g.W), random(images*g.OC*g.OH*g.OW)
+		w, bias, x, add := random(g.OC*g.C/g.Groups*g.KH*g.KW), random(g.OC), random(images*g.C*g.H*g.W), random(images*g.OC*g.OH*g.OW)
 		if r.IntN(2) == 0 {
 			add = nil
 		}
-		relu := r.IntN(2) == 0
+		limit := []Limit{0, Unlimited, 0.75}[r.IntN(3)]
 		if specials {
 			for _, v := range [][]float32{w, bias, x, add} {
 				for range len(v) / 40 {
@@ -108,12 +113,12 @@ func TestFieldConv(t *testing.T) {
 		for _, v := range direct {
 			most = max(most, math.Abs(float64(v)))
 		}
-		if relu {
-			Relu(Generic, direct, direct)
+		if limit > 0 {
+			Clip(Generic, direct, direct, 0, float32(limit))
 		}
 		want := direct
 		if g.Winograd() {
-			want = fieldRun(Generic, g, layouts(Generic, g)[0], w, bias, x, add, images, relu)
+			want = fieldRun(Generic, g, layouts(Generic, g)[0], w, bias, x, add, images, limit)
 			for i, v := range want {
 				if d := math.Abs(float64(v - direct[i])); !(d < 1e-5*most) {
 					t.Fatalf("seed %d: %+v: result %d: got %v, want about %v", seed, g, i, v, direct[i])
@@ -125,13 +130,16 @@ func TestFieldConv(t *testing.T) {
 				if fields[1].Planes > 0 {
 					planes[l]++
 				}
-				for i, v := range fieldRun(l, g, fields, w, bias, x, add, images, relu) {
+				for i, v := range fieldRun(l, g, fields, w, bias, x, add, images, limit) {
 					if math.Float32bits(v) != math.Float32bits(want[i]) && (v == v || want[i] == want[i]) {
-						t.Fatalf("%v seed %d: %+v, %+v, %d images, add %v, relu %v: result %d: got %v, want %v", l, seed, g, fields, images, add != nil, relu, i, v, want[i])
+						t.Fatalf("%v seed %d: %+v, %+v, %d images, add %v, limit %v: result %d: got %v, want %v", l, seed, g, fields, images, add != nil, limit, i, v, want[i])
 					}
 				}
 			}
 		}
+	}
+	if deeps < 20 {
+		t.Errorf("%d convolutions with channels kept apart, want more", deeps)
 	}
 	for _, l := range native() {
 		if planes[l] < 20 {
@@ -155,8 +163,14 @@ func TestFieldMax(t *testing.T) {
 				g.W += r.IntN(40)
 			}
 			g.PH, g.PW, g.OC = 0, 0, g.C
+			padded := r.IntN(2) == 0 && (g.KW != 2 || g.SW != 2)
 			g.H, g.W = max(g.H, (g.KH-1)*g.DH+1), max(g.W, (g.KW-1)*g.DW+1)
 			g.OH, g.OW = (g.H-(g.KH-1)*g.DH-1)/g.SH+1, (g.W-(g.KW-1)*g.DW-1)/g.SW+1
+			if padded { // each window has a pixel of the image
+				g.PH, g.PW = r.IntN(min(g.KH, g.H)), r.IntN(min(g.KW, g.W))
+				g.DH, g.DW = 1, 1
+				g.OH, g.OW = (g.H+2*g.PH-g.KH)/g.SH+1, (g.W+2*g.PW-g.KW)/g.SW+1
+			}
 			in, out := NewField(l, g.C, g.H, g.W, Border{1, 1, 0, 2}), NewField(l, g.C, g.OH, g.OW, Border{0, 0, 1, 0})
 			testFieldMax(t, l, r, seed, g, in, out)
 			if g.MaxPlanes(l) {
@@ -188,7 +202,9 @@ func testFieldMax(t *testing.T, l Level, r *rand.Rand, seed uint64, g FloatGeome
 		want := float32(math.Inf(-1))
 		for ky := range g.KH {
 			for kx := range g.KW {
-				want = max(want, x[(c*g.H+p/g.OW*g.SH+ky*g.DH)*g.W+p%g.OW*g.SW+kx*g.DW])
+				if iy, ix := p/g.OW*g.SH+ky*g.DH-g.PH, p%g.OW*g.SW+kx*g.DW-g.PW; iy >= 0 && iy < g.H && ix >= 0 && ix < g.W {
+					want = max(want, x[(c*g.H+iy)*g.W+ix])
+				}
 			}
 		}
 		if got != want && (got == got || want == want) {

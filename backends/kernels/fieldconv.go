@@ -1,12 +1,16 @@
 package kernels
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
-// FieldConv is a convolution from field to field, without groups. Lanes are channels; where the result is planes, they are pixels (see
+// FieldConv is a convolution from field to field, without groups or with channels kept apart. Lanes are channels; where the result is planes, they are pixels (see
 // floatplanes.go). It is immutable and safe for concurrent use.
 type FieldConv struct {
 	FloatGeometry
 	in, out Field
+	level   Level
 	k       *columnKernels
 	parts   []floatPart
 	bias    []float32      // [Step or Planes of out]
@@ -25,16 +29,16 @@ func (g *FloatGeometry) Border() Border {
 	return Border{g.PH, g.PW, max((oh-1)*g.SH+(g.KH-1)*g.DH+1-g.PH-g.H, 0), max((ow-1)*g.SW+(g.KW-1)*g.DW+1-g.PW-g.W, 0)}
 }
 
-// NewFieldConv packs weights [OC][C][KH][KW] and a bias [OC], or none. The fields have the sizes of the geometry, in its border. Where
+// NewFieldConv packs weights [OC][C/Groups][KH][KW], with 1 or C groups of C results, and a bias [OC], or none. The fields have the sizes of the geometry, in its border. Where
 // not all products are made in turn it is for every level, else for native ones.
 func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32) *FieldConv {
-	f := &FieldConv{FloatGeometry: g, in: in, out: out, k: columnsOf(level), bias: make([]float32, max(out.Step, out.Planes))}
+	f := &FieldConv{FloatGeometry: g, in: in, out: out, level: level, k: columnsOf(level), bias: make([]float32, max(out.Step, out.Planes))}
 	copy(f.bias, bias)
 	if g.Winograd() {
 		f.win = newFieldWinograd(f, w)
 		return f
 	}
-	for c := range g.C {
+	for c := range g.C / g.Groups {
 		for ky := range g.KH {
 			for kx := range g.KW {
 				f.off = append(f.off, int32(4*(c*in.plane()+ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
@@ -55,6 +59,9 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 	lanes, k := 2*f.k.lanes, len(f.off)
 	for c := 0; c < g.OC; {
 		p := f.k.part(c, (out.Step-c)/lanes)
+		if f.deep() {
+			p = floatPart{kernel: f.k.floatDeep, tile: 8, blocks: 1, channel: c}
+		}
 		n := p.blocks * lanes
 		p.w = make([]float32, k*n)
 		for l := range min(n, g.OC-c) {
@@ -76,24 +83,47 @@ func (f *FieldConv) repeat() {
 	}
 }
 
-// Run computes y of some images x, and adds the field add, laid out as y, unless it is nil; with relu, what is negative becomes 0.
-func (f *FieldConv) Run(y, x, add []float32, images int, relu bool) {
+// deep reports whether channels are kept apart.
+func (g *FloatGeometry) deep() bool { return g.Groups > 1 }
+
+// Limit is what real results are brought to: between 0 and it, as Relu does up to infinity, or, if it is 0, what they are.
+type Limit float32
+
+// Unlimited is a Relu.
+var Unlimited = Limit(math.Inf(1))
+
+// Run computes y of some images x, and adds the field add, laid out as y, unless it is nil; then it limits results.
+func (f *FieldConv) Run(y, x, add []float32, images int, limit Limit) {
 	xs, ys := f.in.Size(), f.out.Size()
 	y, x = y[:images*ys], x[:images*xs]
 	if add != nil {
 		add = add[:images*ys]
 	}
 	if f.win != nil {
-		f.win.run(y, x, add, images, relu)
+		f.win.run(y, x, add, images, limit > 0)
+		if limit > 0 && limit < Unlimited {
+			Clip(f.level, y, y, 0, float32(limit))
+		}
 		return
+	}
+	relu := 0
+	switch {
+	case limit == Unlimited:
+		relu = 1
+	case limit > 0:
+		relu = 2
 	}
 	for n := range images {
 		for i := range f.parts {
 			p := &f.parts[i]
 			first := n*ys + p.channel*f.out.plane()
-			a := floatArgs{x: unsafe.Pointer(&x[n*xs]), w: unsafe.Pointer(&p.w[0]), bias: unsafe.Pointer(&f.bias[p.channel]), off: unsafe.Pointer(&f.off[0]),
+			from := n * xs
+			if f.deep() {
+				from += p.channel
+			}
+			a := floatArgs{x: unsafe.Pointer(&x[from]), w: unsafe.Pointer(&p.w[0]), bias: unsafe.Pointer(&f.bias[p.channel]), off: unsafe.Pointer(&f.off[0]),
 				taps: len(f.off), pix: unsafe.Pointer(&f.pix[0]), tiles: (f.pixels + p.tile - 1) / p.tile, dst: unsafe.Pointer(&y[first]),
-				out: unsafe.Pointer(&f.to[0]), relu: flag(relu), plane: 4 * f.out.plane()}
+				out: unsafe.Pointer(&f.to[0]), relu: relu, most: float32(limit), plane: 4 * f.out.plane()}
 			if add != nil {
 				a.add = unsafe.Pointer(&add[first])
 			}

@@ -2,13 +2,16 @@ package kernels
 
 import "unsafe"
 
-// FieldMax is the maximum over windows inside of a field.
+// FieldMax is the maximum over windows of a field.
 type FieldMax struct {
-	in, out      Field
-	k            *columnKernels
-	row, rows    int     // of planes: bytes from row to row of the window
-	off, pix, to []int32 // bytes; pix and to are those of the first plane, if there are planes, and of registers
+	in, out   Field
+	k         *columnKernels
+	row, rows int       // of planes: bytes from row to row of the window
+	parts     []maxPart // of planes: one, of registers of the first plane, without taps
 }
+
+// maxPart are pixels that have the same taps inside of the image. All are places in bytes.
+type maxPart struct{ off, pix, to []int32 }
 
 // maxArgs is what the kernels of gen/field.go take.
 type maxArgs struct {
@@ -24,40 +27,68 @@ type maxPlanesArgs struct {
 	xPlane, dstPlane int
 }
 
-// MaxPlanes reports whether the maximum over windows of planes is planes again: they are two pixels wide, at every other pixel.
+// MaxPlanes reports whether the maximum over windows of planes is planes again: they are two pixels wide, at every other pixel, and inside of
+// the image.
 func (g *FloatGeometry) MaxPlanes(level Level) bool {
 	k := columnsOf(level)
-	return k != nil && g.KW == 2 && g.SW == 2 && g.DW == 1 && g.OW >= k.lanes
+	inside := g.PH == 0 && g.PW == 0 && (g.OH-1)*g.SH+(g.KH-1)*g.DH < g.H && (g.OW-1)*g.SW+(g.KW-1)*g.DW < g.W
+	return k != nil && inside && g.KW == 2 && g.SW == 2 && g.DW == 1 && g.OW >= k.lanes
 }
 
-// NewFieldMax prepares a window; no part of one may lie outside the image. The level must be a native one, and the
-// fields alike.
+// NewFieldMax prepares a window, which always has a part inside of the image. The level must be a native one, and the fields alike.
 func NewFieldMax(level Level, g FloatGeometry, in, out Field) *FieldMax {
 	f := &FieldMax{in: in, out: out, k: columnsOf(level)}
-	for ky := range g.KH {
-		for kx := range g.KW {
-			f.off = append(f.off, int32(4*(ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
-		}
-	}
 	if in.Planes > 0 {
+		var p maxPart
 		half := f.k.lanes
 		for y := range g.OH {
 			for x := 0; x < g.OW; x += half {
 				x := min(x, g.OW-half)
-				f.pix = append(f.pix, int32(4*in.at(y*g.SH, 2*x)))
-				f.to = append(f.to, int32(4*out.at(y, x)))
+				p.pix = append(p.pix, int32(4*in.at(y*g.SH, 2*x)))
+				p.to = append(p.to, int32(4*out.at(y, x)))
 			}
 		}
+		f.parts = []maxPart{p}
 		f.row, f.rows = 4*g.DH*in.rowStep(), g.KH
 		return f
 	}
+	part := map[[2]taps]int{}
 	for y := range g.OH {
 		for x := range g.OW {
-			f.pix = append(f.pix, int32(4*in.at(y*g.SH, x*g.SW)))
-			f.to = append(f.to, int32(4*out.at(y, x)))
+			at := [2]taps{inside(g.KH, g.DH, y*g.SH-g.PH, g.H), inside(g.KW, g.DW, x*g.SW-g.PW, g.W)}
+			i, ok := part[at]
+			if !ok {
+				i = len(f.parts)
+				part[at] = i
+				var p maxPart
+				for ky := at[0].first; ky < at[0].end; ky++ {
+					for kx := at[1].first; kx < at[1].end; kx++ {
+						p.off = append(p.off, int32(4*(ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
+					}
+				}
+				f.parts = append(f.parts, p)
+			}
+			p := &f.parts[i]
+			p.pix = append(p.pix, int32(4*in.at(y*g.SH-g.PH, x*g.SW-g.PW)))
+			p.to = append(p.to, int32(4*out.at(y, x)))
 		}
 	}
 	return f
+}
+
+// taps are those of a window from the first one up to an end.
+type taps struct{ first, end int }
+
+// inside are the taps, of n, that lie inside of an axis of some size where the first one lies at the given place.
+func inside(n, dilation, at, size int) taps {
+	t := taps{0, n}
+	for at+t.first*dilation < 0 {
+		t.first++
+	}
+	for at+(t.end-1)*dilation >= size {
+		t.end--
+	}
+	return t
 }
 
 // Run computes y of some images x. A maximum of zeros may have either sign.
@@ -65,14 +96,17 @@ func (f *FieldMax) Run(y, x []float32, images int) {
 	xs, ys := f.in.Size(), f.out.Size()
 	y, x = y[:images*ys], x[:images*xs]
 	for n := range images {
-		if f.in.Planes > 0 {
-			a := maxPlanesArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&f.pix[0]), out: unsafe.Pointer(&f.to[0]),
-				row: f.row, rows: f.rows, vectors: len(f.pix), planes: f.in.C, xPlane: 4 * f.in.plane(), dstPlane: 4 * f.out.plane()}
+		if p := &f.parts[0]; f.in.Planes > 0 {
+			a := maxPlanesArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&p.pix[0]), out: unsafe.Pointer(&p.to[0]),
+				row: f.row, rows: f.rows, vectors: len(p.pix), planes: f.in.C, xPlane: 4 * f.in.plane(), dstPlane: 4 * f.out.plane()}
 			f.k.maxPlanes.call(unsafe.Pointer(&a))
 			continue
 		}
-		a := maxArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&f.pix[0]), out: unsafe.Pointer(&f.to[0]),
-			off: unsafe.Pointer(&f.off[0]), taps: len(f.off), pixels: len(f.pix), blocks: f.out.Step / (2 * f.k.lanes)}
-		f.k.maxFloats.call(unsafe.Pointer(&a))
+		for i := range f.parts {
+			p := &f.parts[i]
+			a := maxArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&p.pix[0]), out: unsafe.Pointer(&p.to[0]),
+				off: unsafe.Pointer(&p.off[0]), taps: len(p.off), pixels: len(p.pix), blocks: f.out.Step / (2 * f.k.lanes)}
+			f.k.maxFloats.call(unsafe.Pointer(&a))
+		}
 	}
 }

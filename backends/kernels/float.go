@@ -63,9 +63,10 @@ type floatArgs struct {
 	pix             unsafe.Pointer
 	tiles           int
 	dst, out, add   unsafe.Pointer
-	relu            int
+	relu            int // as in gen/float.go
 	plane           int
 	_               [2]uintptr // nextPix, nextOut
+	most            float32
 }
 
 // wide is the number of pixels of float2.

@@ -99,6 +99,10 @@ func TestElementwise(t *testing.T) {
 			Relu(l, got, a)
 			Relu(Generic, want, a)
 			same("relu")
+			lo, hi := []float32{0, -0.25, float32(math.Copysign(0, -1))}[r.IntN(3)], []float32{6, 0, 0.1, -1}[r.IntN(4)]
+			Clip(l, got, a, lo, hi)
+			Clip(Generic, want, a, lo, hi)
+			same("limits")
 			AddFloats(l, got, a, b)
 			AddFloats(Generic, want, a, b)
 			same("sum")

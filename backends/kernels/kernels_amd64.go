@@ -66,10 +66,12 @@ const (
 	kReals16AVX512
 	kGridAVX512
 	kReluFloatsAVX512
+	kClipFloatsAVX512
 	kAddFloatsAVX512
 	kFloat8x2AVX512
 	kFloat4x2AVX512
 	kFloat8x1AVX512
+	kFloatDeep8x1AVX512
 	kFloat1x1AVX512
 	kFloat1x2AVX512
 	kFloat1x3AVX512
@@ -165,10 +167,12 @@ const (
 	kReals16AVX2
 	kGridAVX2
 	kReluFloatsAVX2
+	kClipFloatsAVX2
 	kAddFloatsAVX2
 	kFloat6x2AVX2
 	kFloat4x2AVX2
 	kFloat8x1AVX2
+	kFloatDeep8x1AVX2
 	kFloat1x1AVX2
 	kFloat1x2AVX2
 	kFloat1x3AVX2
@@ -359,6 +363,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		gridAVX512(a)
 	case kReluFloatsAVX512:
 		reluFloatsAVX512(a)
+	case kClipFloatsAVX512:
+		clipFloatsAVX512(a)
 	case kAddFloatsAVX512:
 		addFloatsAVX512(a)
 	case kFloat8x2AVX512:
@@ -367,6 +373,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX512(a)
 	case kFloat8x1AVX512:
 		float8x1AVX512(a)
+	case kFloatDeep8x1AVX512:
+		floatDeep8x1AVX512(a)
 	case kFloat1x1AVX512:
 		float1x1AVX512(a)
 	case kFloat1x2AVX512:
@@ -557,6 +565,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		gridAVX2(a)
 	case kReluFloatsAVX2:
 		reluFloatsAVX2(a)
+	case kClipFloatsAVX2:
+		clipFloatsAVX2(a)
 	case kAddFloatsAVX2:
 		addFloatsAVX2(a)
 	case kFloat6x2AVX2:
@@ -565,6 +575,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		float4x2AVX2(a)
 	case kFloat8x1AVX2:
 		float8x1AVX2(a)
+	case kFloatDeep8x1AVX2:
+		floatDeep8x1AVX2(a)
 	case kFloat1x1AVX2:
 		float1x1AVX2(a)
 	case kFloat1x2AVX2:
@@ -883,6 +895,9 @@ func gridAVX512(a unsafe.Pointer)
 func reluFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func clipFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func addFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -893,6 +908,9 @@ func float4x2AVX512(a unsafe.Pointer)
 
 //go:noescape
 func float8x1AVX512(a unsafe.Pointer)
+
+//go:noescape
+func floatDeep8x1AVX512(a unsafe.Pointer)
 
 //go:noescape
 func float1x1AVX512(a unsafe.Pointer)
@@ -1180,6 +1198,9 @@ func gridAVX2(a unsafe.Pointer)
 func reluFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
+func clipFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
 func addFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -1190,6 +1211,9 @@ func float4x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float8x1AVX2(a unsafe.Pointer)
+
+//go:noescape
+func floatDeep8x1AVX2(a unsafe.Pointer)
 
 //go:noescape
 func float1x1AVX2(a unsafe.Pointer)

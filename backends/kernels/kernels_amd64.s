@@ -5202,12 +5202,15 @@ next:
 // func reluFloatsAVX512(a *byte)
 // Requires: AVX, AVX512F
 TEXT ·reluFloatsAVX512(SB), NOSPLIT, $0-8
-	MOVQ   a+0(FP), AX
-	MOVQ   8(AX), SI
-	MOVQ   (AX), DI
-	MOVQ   16(AX), BX
-	MOVQ   32(AX), DX
-	VPXORQ Z2, Z2, Z2
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXORQ       Z2, Z2, Z2
+	VBROADCASTSS 40(AX), Z3
+	VBROADCASTSS 48(AX), Z4
+	VBROADCASTSS 56(AX), Z5
 
 next:
 	VMOVUPS (SI), Z0
@@ -5221,15 +5224,44 @@ next:
 	VZEROUPPER
 	RET
 
+// func clipFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·clipFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXORQ       Z2, Z2, Z2
+	VBROADCASTSS 40(AX), Z3
+	VBROADCASTSS 48(AX), Z4
+	VBROADCASTSS 56(AX), Z5
+
+next:
+	VMOVUPS (SI), Z0
+	VMAXPS  Z0, Z4, Z0
+	VADDPS  Z3, Z0, Z0
+	VMINPS  Z0, Z5, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
 // func addFloatsAVX512(a *byte)
 // Requires: AVX, AVX512F
 TEXT ·addFloatsAVX512(SB), NOSPLIT, $0-8
-	MOVQ   a+0(FP), AX
-	MOVQ   8(AX), SI
-	MOVQ   (AX), DI
-	MOVQ   16(AX), BX
-	MOVQ   32(AX), DX
-	VPXORQ Z2, Z2, Z2
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXORQ       Z2, Z2, Z2
+	VBROADCASTSS 40(AX), Z3
+	VBROADCASTSS 48(AX), Z4
+	VBROADCASTSS 56(AX), Z5
 
 next:
 	VMOVUPS (SI), Z0
@@ -5446,41 +5478,60 @@ sums:
 	VADDPS  64(DX)(DI*1), Z15, Z15
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z16, Z16, Z16
-	VMAXPS Z0, Z16, Z0
-	VADDPS Z16, Z0, Z0
-	VMAXPS Z1, Z16, Z1
-	VADDPS Z16, Z1, Z1
-	VMAXPS Z2, Z16, Z2
-	VADDPS Z16, Z2, Z2
-	VMAXPS Z3, Z16, Z3
-	VADDPS Z16, Z3, Z3
-	VMAXPS Z4, Z16, Z4
-	VADDPS Z16, Z4, Z4
-	VMAXPS Z5, Z16, Z5
-	VADDPS Z16, Z5, Z5
-	VMAXPS Z6, Z16, Z6
-	VADDPS Z16, Z6, Z6
-	VMAXPS Z7, Z16, Z7
-	VADDPS Z16, Z7, Z7
-	VMAXPS Z8, Z16, Z8
-	VADDPS Z16, Z8, Z8
-	VMAXPS Z9, Z16, Z9
-	VADDPS Z16, Z9, Z9
-	VMAXPS Z10, Z16, Z10
-	VADDPS Z16, Z10, Z10
-	VMAXPS Z11, Z16, Z11
-	VADDPS Z16, Z11, Z11
-	VMAXPS Z12, Z16, Z12
-	VADDPS Z16, Z12, Z12
-	VMAXPS Z13, Z16, Z13
-	VADDPS Z16, Z13, Z13
-	VMAXPS Z14, Z16, Z14
-	VADDPS Z16, Z14, Z14
-	VMAXPS Z15, Z16, Z15
-	VADDPS Z16, Z15, Z15
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z16, Z16, Z16
+	VMAXPS       Z0, Z16, Z0
+	VADDPS       Z16, Z0, Z0
+	VMAXPS       Z1, Z16, Z1
+	VADDPS       Z16, Z1, Z1
+	VMAXPS       Z2, Z16, Z2
+	VADDPS       Z16, Z2, Z2
+	VMAXPS       Z3, Z16, Z3
+	VADDPS       Z16, Z3, Z3
+	VMAXPS       Z4, Z16, Z4
+	VADDPS       Z16, Z4, Z4
+	VMAXPS       Z5, Z16, Z5
+	VADDPS       Z16, Z5, Z5
+	VMAXPS       Z6, Z16, Z6
+	VADDPS       Z16, Z6, Z6
+	VMAXPS       Z7, Z16, Z7
+	VADDPS       Z16, Z7, Z7
+	VMAXPS       Z8, Z16, Z8
+	VADDPS       Z16, Z8, Z8
+	VMAXPS       Z9, Z16, Z9
+	VADDPS       Z16, Z9, Z9
+	VMAXPS       Z10, Z16, Z10
+	VADDPS       Z16, Z10, Z10
+	VMAXPS       Z11, Z16, Z11
+	VADDPS       Z16, Z11, Z11
+	VMAXPS       Z12, Z16, Z12
+	VADDPS       Z16, Z12, Z12
+	VMAXPS       Z13, Z16, Z13
+	VADDPS       Z16, Z13, Z13
+	VMAXPS       Z14, Z16, Z14
+	VADDPS       Z16, Z14, Z14
+	VMAXPS       Z15, Z16, Z15
+	VADDPS       Z16, Z15, Z15
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z16
+	VMINPS       Z0, Z16, Z0
+	VMINPS       Z1, Z16, Z1
+	VMINPS       Z2, Z16, Z2
+	VMINPS       Z3, Z16, Z3
+	VMINPS       Z4, Z16, Z4
+	VMINPS       Z5, Z16, Z5
+	VMINPS       Z6, Z16, Z6
+	VMINPS       Z7, Z16, Z7
+	VMINPS       Z8, Z16, Z8
+	VMINPS       Z9, Z16, Z9
+	VMINPS       Z10, Z16, Z10
+	VMINPS       Z11, Z16, Z11
+	VMINPS       Z12, Z16, Z12
+	VMINPS       Z13, Z16, Z13
+	VMINPS       Z14, Z16, Z14
+	VMINPS       Z15, Z16, Z15
 
 store:
 	MOVQ    56(AX), DX
@@ -5631,25 +5682,36 @@ sums:
 	VADDPS  64(DX)(R11*1), Z7, Z7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z8, Z8, Z8
-	VMAXPS Z0, Z8, Z0
-	VADDPS Z8, Z0, Z0
-	VMAXPS Z1, Z8, Z1
-	VADDPS Z8, Z1, Z1
-	VMAXPS Z2, Z8, Z2
-	VADDPS Z8, Z2, Z2
-	VMAXPS Z3, Z8, Z3
-	VADDPS Z8, Z3, Z3
-	VMAXPS Z4, Z8, Z4
-	VADDPS Z8, Z4, Z4
-	VMAXPS Z5, Z8, Z5
-	VADDPS Z8, Z5, Z5
-	VMAXPS Z6, Z8, Z6
-	VADDPS Z8, Z6, Z6
-	VMAXPS Z7, Z8, Z7
-	VADDPS Z8, Z7, Z7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VADDPS       Z8, Z0, Z0
+	VMAXPS       Z1, Z8, Z1
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z2, Z8, Z2
+	VADDPS       Z8, Z2, Z2
+	VMAXPS       Z3, Z8, Z3
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z4, Z8, Z4
+	VADDPS       Z8, Z4, Z4
+	VMAXPS       Z5, Z8, Z5
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z6, Z8, Z6
+	VADDPS       Z8, Z6, Z6
+	VMAXPS       Z7, Z8, Z7
+	VADDPS       Z8, Z7, Z7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z6, Z8, Z6
+	VMINPS       Z7, Z8, Z7
 
 store:
 	MOVQ    56(AX), DX
@@ -5801,25 +5863,217 @@ sums:
 	VADDPS  (DX)(DI*1), Z7, Z7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z8, Z8, Z8
-	VMAXPS Z0, Z8, Z0
-	VADDPS Z8, Z0, Z0
-	VMAXPS Z1, Z8, Z1
-	VADDPS Z8, Z1, Z1
-	VMAXPS Z2, Z8, Z2
-	VADDPS Z8, Z2, Z2
-	VMAXPS Z3, Z8, Z3
-	VADDPS Z8, Z3, Z3
-	VMAXPS Z4, Z8, Z4
-	VADDPS Z8, Z4, Z4
-	VMAXPS Z5, Z8, Z5
-	VADDPS Z8, Z5, Z5
-	VMAXPS Z6, Z8, Z6
-	VADDPS Z8, Z6, Z6
-	VMAXPS Z7, Z8, Z7
-	VADDPS Z8, Z7, Z7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VADDPS       Z8, Z0, Z0
+	VMAXPS       Z1, Z8, Z1
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z2, Z8, Z2
+	VADDPS       Z8, Z2, Z2
+	VMAXPS       Z3, Z8, Z3
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z4, Z8, Z4
+	VADDPS       Z8, Z4, Z4
+	VMAXPS       Z5, Z8, Z5
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z6, Z8, Z6
+	VADDPS       Z8, Z6, Z6
+	VMAXPS       Z7, Z8, Z7
+	VADDPS       Z8, Z7, Z7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z6, Z8, Z6
+	VMINPS       Z7, Z8, Z7
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Z0, (DX)(R8*1)
+	VMOVUPS Z1, (DX)(R9*1)
+	VMOVUPS Z2, (DX)(R10*1)
+	VMOVUPS Z3, (DX)(R11*1)
+	VMOVUPS Z4, (DX)(R12*1)
+	VMOVUPS Z5, (DX)(R13*1)
+	VMOVUPS Z6, (DX)(SI*1)
+	VMOVUPS Z7, (DX)(DI*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatDeep8x1AVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·floatDeep8x1AVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ    96(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	MOVLQSX 16(BX), R12
+	ADDQ    (AX), R12
+	MOVLQSX 20(BX), R13
+	ADDQ    (AX), R13
+	MOVLQSX 24(BX), SI
+	ADDQ    (AX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    (AX), DI
+	ADDQ    $+32, 96(AX)
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    24(AX), BX
+	MOVQ    32(AX), CX
+	MOVQ    CX, R14
+	LEAQ    (BX)(CX*4), CX
+	TESTQ   $+1, R14
+	JZ      even
+	MOVLQSX (BX), R14
+	VMOVUPS (DX), Z8
+	VMULPS  (R8)(R14*1), Z8, Z10
+	VADDPS  Z10, Z0, Z0
+	VMULPS  (R9)(R14*1), Z8, Z10
+	VADDPS  Z10, Z1, Z1
+	VMULPS  (R10)(R14*1), Z8, Z10
+	VADDPS  Z10, Z2, Z2
+	VMULPS  (R11)(R14*1), Z8, Z10
+	VADDPS  Z10, Z3, Z3
+	VMULPS  (R12)(R14*1), Z8, Z10
+	VADDPS  Z10, Z4, Z4
+	VMULPS  (R13)(R14*1), Z8, Z10
+	VADDPS  Z10, Z5, Z5
+	VMULPS  (SI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z6, Z6
+	VMULPS  (DI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z7, Z7
+	ADDQ    $+64, DX
+	ADDQ    $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX (BX), R14
+	VMOVUPS (DX), Z8
+	VMULPS  (R8)(R14*1), Z8, Z10
+	VADDPS  Z10, Z0, Z0
+	VMULPS  (R9)(R14*1), Z8, Z10
+	VADDPS  Z10, Z1, Z1
+	VMULPS  (R10)(R14*1), Z8, Z10
+	VADDPS  Z10, Z2, Z2
+	VMULPS  (R11)(R14*1), Z8, Z10
+	VADDPS  Z10, Z3, Z3
+	VMULPS  (R12)(R14*1), Z8, Z10
+	VADDPS  Z10, Z4, Z4
+	VMULPS  (R13)(R14*1), Z8, Z10
+	VADDPS  Z10, Z5, Z5
+	VMULPS  (SI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z6, Z6
+	VMULPS  (DI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z7, Z7
+	MOVLQSX 4(BX), R14
+	VMOVUPS 64(DX), Z8
+	VMULPS  (R8)(R14*1), Z8, Z10
+	VADDPS  Z10, Z0, Z0
+	VMULPS  (R9)(R14*1), Z8, Z10
+	VADDPS  Z10, Z1, Z1
+	VMULPS  (R10)(R14*1), Z8, Z10
+	VADDPS  Z10, Z2, Z2
+	VMULPS  (R11)(R14*1), Z8, Z10
+	VADDPS  Z10, Z3, Z3
+	VMULPS  (R12)(R14*1), Z8, Z10
+	VADDPS  Z10, Z4, Z4
+	VMULPS  (R13)(R14*1), Z8, Z10
+	VADDPS  Z10, Z5, Z5
+	VMULPS  (SI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z6, Z6
+	VMULPS  (DI)(R14*1), Z8, Z10
+	VADDPS  Z10, Z7, Z7
+	ADDQ    $+128, DX
+	ADDQ    $0x08, BX
+	CMPQ    BX, CX
+	JNE     tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	MOVLQSX 4(BX), R9
+	MOVLQSX 8(BX), R10
+	MOVLQSX 12(BX), R11
+	MOVLQSX 16(BX), R12
+	MOVLQSX 20(BX), R13
+	MOVLQSX 24(BX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    $+32, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Z0, Z0
+	VADDPS  (DX)(R9*1), Z1, Z1
+	VADDPS  (DX)(R10*1), Z2, Z2
+	VADDPS  (DX)(R11*1), Z3, Z3
+	VADDPS  (DX)(R12*1), Z4, Z4
+	VADDPS  (DX)(R13*1), Z5, Z5
+	VADDPS  (DX)(SI*1), Z6, Z6
+	VADDPS  (DX)(DI*1), Z7, Z7
+
+added:
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VADDPS       Z8, Z0, Z0
+	VMAXPS       Z1, Z8, Z1
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z2, Z8, Z2
+	VADDPS       Z8, Z2, Z2
+	VMAXPS       Z3, Z8, Z3
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z4, Z8, Z4
+	VADDPS       Z8, Z4, Z4
+	VMAXPS       Z5, Z8, Z5
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z6, Z8, Z6
+	VADDPS       Z8, Z6, Z6
+	VMAXPS       Z7, Z8, Z7
+	VADDPS       Z8, Z7, Z7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z6, Z8, Z6
+	VMINPS       Z7, Z8, Z7
 
 store:
 	MOVQ    56(AX), DX
@@ -5894,11 +6148,15 @@ sums:
 	VADDPS  (DX)(R8*1), Z0, Z0
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z1, Z1, Z1
-	VMAXPS Z0, Z1, Z0
-	VADDPS Z1, Z0, Z0
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z1, Z1, Z1
+	VMAXPS       Z0, Z1, Z0
+	VADDPS       Z1, Z0, Z0
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z1
+	VMINPS       Z0, Z1, Z0
 
 store:
 	MOVQ    56(AX), DX
@@ -5974,13 +6232,18 @@ sums:
 	VADDPS  64(DX)(R8*1), Z1, Z1
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z2, Z2, Z2
-	VMAXPS Z0, Z2, Z0
-	VADDPS Z2, Z0, Z0
-	VMAXPS Z1, Z2, Z1
-	VADDPS Z2, Z1, Z1
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z2, Z2, Z2
+	VMAXPS       Z0, Z2, Z0
+	VADDPS       Z2, Z0, Z0
+	VMAXPS       Z1, Z2, Z1
+	VADDPS       Z2, Z1, Z1
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z2
+	VMINPS       Z0, Z2, Z0
+	VMINPS       Z1, Z2, Z1
 
 store:
 	MOVQ    56(AX), DX
@@ -6065,15 +6328,21 @@ sums:
 	VADDPS  128(DX)(R8*1), Z2, Z2
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z3, Z3, Z3
-	VMAXPS Z0, Z3, Z0
-	VADDPS Z3, Z0, Z0
-	VMAXPS Z1, Z3, Z1
-	VADDPS Z3, Z1, Z1
-	VMAXPS Z2, Z3, Z2
-	VADDPS Z3, Z2, Z2
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z3, Z3, Z3
+	VMAXPS       Z0, Z3, Z0
+	VADDPS       Z3, Z0, Z0
+	VMAXPS       Z1, Z3, Z1
+	VADDPS       Z3, Z1, Z1
+	VMAXPS       Z2, Z3, Z2
+	VADDPS       Z3, Z2, Z2
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z3
+	VMINPS       Z0, Z3, Z0
+	VMINPS       Z1, Z3, Z1
+	VMINPS       Z2, Z3, Z2
 
 store:
 	MOVQ    56(AX), DX
@@ -6167,17 +6436,24 @@ sums:
 	VADDPS  192(DX)(R8*1), Z3, Z3
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z4, Z4, Z4
-	VMAXPS Z0, Z4, Z0
-	VADDPS Z4, Z0, Z0
-	VMAXPS Z1, Z4, Z1
-	VADDPS Z4, Z1, Z1
-	VMAXPS Z2, Z4, Z2
-	VADDPS Z4, Z2, Z2
-	VMAXPS Z3, Z4, Z3
-	VADDPS Z4, Z3, Z3
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z4, Z4, Z4
+	VMAXPS       Z0, Z4, Z0
+	VADDPS       Z4, Z0, Z0
+	VMAXPS       Z1, Z4, Z1
+	VADDPS       Z4, Z1, Z1
+	VMAXPS       Z2, Z4, Z2
+	VADDPS       Z4, Z2, Z2
+	VMAXPS       Z3, Z4, Z3
+	VADDPS       Z4, Z3, Z3
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
+	VMINPS       Z2, Z4, Z2
+	VMINPS       Z3, Z4, Z3
 
 store:
 	MOVQ    56(AX), DX
@@ -6280,19 +6556,27 @@ sums:
 	VADDPS  256(DX)(R8*1), Z4, Z4
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z5, Z5, Z5
-	VMAXPS Z0, Z5, Z0
-	VADDPS Z5, Z0, Z0
-	VMAXPS Z1, Z5, Z1
-	VADDPS Z5, Z1, Z1
-	VMAXPS Z2, Z5, Z2
-	VADDPS Z5, Z2, Z2
-	VMAXPS Z3, Z5, Z3
-	VADDPS Z5, Z3, Z3
-	VMAXPS Z4, Z5, Z4
-	VADDPS Z5, Z4, Z4
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z5, Z5, Z5
+	VMAXPS       Z0, Z5, Z0
+	VADDPS       Z5, Z0, Z0
+	VMAXPS       Z1, Z5, Z1
+	VADDPS       Z5, Z1, Z1
+	VMAXPS       Z2, Z5, Z2
+	VADDPS       Z5, Z2, Z2
+	VMAXPS       Z3, Z5, Z3
+	VADDPS       Z5, Z3, Z3
+	VMAXPS       Z4, Z5, Z4
+	VADDPS       Z5, Z4, Z4
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z5
+	VMINPS       Z0, Z5, Z0
+	VMINPS       Z1, Z5, Z1
+	VMINPS       Z2, Z5, Z2
+	VMINPS       Z3, Z5, Z3
+	VMINPS       Z4, Z5, Z4
 
 store:
 	MOVQ    56(AX), DX
@@ -6404,21 +6688,30 @@ sums:
 	VADDPS  320(DX)(R8*1), Z5, Z5
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z6, Z6, Z6
-	VMAXPS Z0, Z6, Z0
-	VADDPS Z6, Z0, Z0
-	VMAXPS Z1, Z6, Z1
-	VADDPS Z6, Z1, Z1
-	VMAXPS Z2, Z6, Z2
-	VADDPS Z6, Z2, Z2
-	VMAXPS Z3, Z6, Z3
-	VADDPS Z6, Z3, Z3
-	VMAXPS Z4, Z6, Z4
-	VADDPS Z6, Z4, Z4
-	VMAXPS Z5, Z6, Z5
-	VADDPS Z6, Z5, Z5
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z6, Z6, Z6
+	VMAXPS       Z0, Z6, Z0
+	VADDPS       Z6, Z0, Z0
+	VMAXPS       Z1, Z6, Z1
+	VADDPS       Z6, Z1, Z1
+	VMAXPS       Z2, Z6, Z2
+	VADDPS       Z6, Z2, Z2
+	VMAXPS       Z3, Z6, Z3
+	VADDPS       Z6, Z3, Z3
+	VMAXPS       Z4, Z6, Z4
+	VADDPS       Z6, Z4, Z4
+	VMAXPS       Z5, Z6, Z5
+	VADDPS       Z6, Z5, Z5
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
+	VMINPS       Z3, Z6, Z3
+	VMINPS       Z4, Z6, Z4
+	VMINPS       Z5, Z6, Z5
 
 store:
 	MOVQ    56(AX), DX
@@ -6539,23 +6832,33 @@ sums:
 	VADDPS  384(DX)(R8*1), Z6, Z6
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z7, Z7, Z7
-	VMAXPS Z0, Z7, Z0
-	VADDPS Z7, Z0, Z0
-	VMAXPS Z1, Z7, Z1
-	VADDPS Z7, Z1, Z1
-	VMAXPS Z2, Z7, Z2
-	VADDPS Z7, Z2, Z2
-	VMAXPS Z3, Z7, Z3
-	VADDPS Z7, Z3, Z3
-	VMAXPS Z4, Z7, Z4
-	VADDPS Z7, Z4, Z4
-	VMAXPS Z5, Z7, Z5
-	VADDPS Z7, Z5, Z5
-	VMAXPS Z6, Z7, Z6
-	VADDPS Z7, Z6, Z6
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z7, Z7, Z7
+	VMAXPS       Z0, Z7, Z0
+	VADDPS       Z7, Z0, Z0
+	VMAXPS       Z1, Z7, Z1
+	VADDPS       Z7, Z1, Z1
+	VMAXPS       Z2, Z7, Z2
+	VADDPS       Z7, Z2, Z2
+	VMAXPS       Z3, Z7, Z3
+	VADDPS       Z7, Z3, Z3
+	VMAXPS       Z4, Z7, Z4
+	VADDPS       Z7, Z4, Z4
+	VMAXPS       Z5, Z7, Z5
+	VADDPS       Z7, Z5, Z5
+	VMAXPS       Z6, Z7, Z6
+	VADDPS       Z7, Z6, Z6
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z7
+	VMINPS       Z0, Z7, Z0
+	VMINPS       Z1, Z7, Z1
+	VMINPS       Z2, Z7, Z2
+	VMINPS       Z3, Z7, Z3
+	VMINPS       Z4, Z7, Z4
+	VMINPS       Z5, Z7, Z5
+	VMINPS       Z6, Z7, Z6
 
 store:
 	MOVQ    56(AX), DX
@@ -6685,25 +6988,36 @@ sums:
 	VADDPS  448(DX)(R8*1), Z7, Z7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z8, Z8, Z8
-	VMAXPS Z0, Z8, Z0
-	VADDPS Z8, Z0, Z0
-	VMAXPS Z1, Z8, Z1
-	VADDPS Z8, Z1, Z1
-	VMAXPS Z2, Z8, Z2
-	VADDPS Z8, Z2, Z2
-	VMAXPS Z3, Z8, Z3
-	VADDPS Z8, Z3, Z3
-	VMAXPS Z4, Z8, Z4
-	VADDPS Z8, Z4, Z4
-	VMAXPS Z5, Z8, Z5
-	VADDPS Z8, Z5, Z5
-	VMAXPS Z6, Z8, Z6
-	VADDPS Z8, Z6, Z6
-	VMAXPS Z7, Z8, Z7
-	VADDPS Z8, Z7, Z7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z8, Z8, Z8
+	VMAXPS       Z0, Z8, Z0
+	VADDPS       Z8, Z0, Z0
+	VMAXPS       Z1, Z8, Z1
+	VADDPS       Z8, Z1, Z1
+	VMAXPS       Z2, Z8, Z2
+	VADDPS       Z8, Z2, Z2
+	VMAXPS       Z3, Z8, Z3
+	VADDPS       Z8, Z3, Z3
+	VMAXPS       Z4, Z8, Z4
+	VADDPS       Z8, Z4, Z4
+	VMAXPS       Z5, Z8, Z5
+	VADDPS       Z8, Z5, Z5
+	VMAXPS       Z6, Z8, Z6
+	VADDPS       Z8, Z6, Z6
+	VMAXPS       Z7, Z8, Z7
+	VADDPS       Z8, Z7, Z7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
+	VMINPS       Z6, Z8, Z6
+	VMINPS       Z7, Z8, Z7
 
 store:
 	MOVQ    56(AX), DX
@@ -6876,57 +7190,84 @@ tap:
 	ADDQ        SI, DX
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z24, Z24, Z24
-	VMAXPS Z0, Z24, Z0
-	VADDPS Z24, Z0, Z0
-	VMAXPS Z1, Z24, Z1
-	VADDPS Z24, Z1, Z1
-	VMAXPS Z2, Z24, Z2
-	VADDPS Z24, Z2, Z2
-	VMAXPS Z3, Z24, Z3
-	VADDPS Z24, Z3, Z3
-	VMAXPS Z4, Z24, Z4
-	VADDPS Z24, Z4, Z4
-	VMAXPS Z5, Z24, Z5
-	VADDPS Z24, Z5, Z5
-	VMAXPS Z6, Z24, Z6
-	VADDPS Z24, Z6, Z6
-	VMAXPS Z7, Z24, Z7
-	VADDPS Z24, Z7, Z7
-	VMAXPS Z8, Z24, Z8
-	VADDPS Z24, Z8, Z8
-	VMAXPS Z9, Z24, Z9
-	VADDPS Z24, Z9, Z9
-	VMAXPS Z10, Z24, Z10
-	VADDPS Z24, Z10, Z10
-	VMAXPS Z11, Z24, Z11
-	VADDPS Z24, Z11, Z11
-	VMAXPS Z12, Z24, Z12
-	VADDPS Z24, Z12, Z12
-	VMAXPS Z13, Z24, Z13
-	VADDPS Z24, Z13, Z13
-	VMAXPS Z14, Z24, Z14
-	VADDPS Z24, Z14, Z14
-	VMAXPS Z15, Z24, Z15
-	VADDPS Z24, Z15, Z15
-	VMAXPS Z16, Z24, Z16
-	VADDPS Z24, Z16, Z16
-	VMAXPS Z17, Z24, Z17
-	VADDPS Z24, Z17, Z17
-	VMAXPS Z18, Z24, Z18
-	VADDPS Z24, Z18, Z18
-	VMAXPS Z19, Z24, Z19
-	VADDPS Z24, Z19, Z19
-	VMAXPS Z20, Z24, Z20
-	VADDPS Z24, Z20, Z20
-	VMAXPS Z21, Z24, Z21
-	VADDPS Z24, Z21, Z21
-	VMAXPS Z22, Z24, Z22
-	VADDPS Z24, Z22, Z22
-	VMAXPS Z23, Z24, Z23
-	VADDPS Z24, Z23, Z23
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z24, Z24, Z24
+	VMAXPS       Z0, Z24, Z0
+	VADDPS       Z24, Z0, Z0
+	VMAXPS       Z1, Z24, Z1
+	VADDPS       Z24, Z1, Z1
+	VMAXPS       Z2, Z24, Z2
+	VADDPS       Z24, Z2, Z2
+	VMAXPS       Z3, Z24, Z3
+	VADDPS       Z24, Z3, Z3
+	VMAXPS       Z4, Z24, Z4
+	VADDPS       Z24, Z4, Z4
+	VMAXPS       Z5, Z24, Z5
+	VADDPS       Z24, Z5, Z5
+	VMAXPS       Z6, Z24, Z6
+	VADDPS       Z24, Z6, Z6
+	VMAXPS       Z7, Z24, Z7
+	VADDPS       Z24, Z7, Z7
+	VMAXPS       Z8, Z24, Z8
+	VADDPS       Z24, Z8, Z8
+	VMAXPS       Z9, Z24, Z9
+	VADDPS       Z24, Z9, Z9
+	VMAXPS       Z10, Z24, Z10
+	VADDPS       Z24, Z10, Z10
+	VMAXPS       Z11, Z24, Z11
+	VADDPS       Z24, Z11, Z11
+	VMAXPS       Z12, Z24, Z12
+	VADDPS       Z24, Z12, Z12
+	VMAXPS       Z13, Z24, Z13
+	VADDPS       Z24, Z13, Z13
+	VMAXPS       Z14, Z24, Z14
+	VADDPS       Z24, Z14, Z14
+	VMAXPS       Z15, Z24, Z15
+	VADDPS       Z24, Z15, Z15
+	VMAXPS       Z16, Z24, Z16
+	VADDPS       Z24, Z16, Z16
+	VMAXPS       Z17, Z24, Z17
+	VADDPS       Z24, Z17, Z17
+	VMAXPS       Z18, Z24, Z18
+	VADDPS       Z24, Z18, Z18
+	VMAXPS       Z19, Z24, Z19
+	VADDPS       Z24, Z19, Z19
+	VMAXPS       Z20, Z24, Z20
+	VADDPS       Z24, Z20, Z20
+	VMAXPS       Z21, Z24, Z21
+	VADDPS       Z24, Z21, Z21
+	VMAXPS       Z22, Z24, Z22
+	VADDPS       Z24, Z22, Z22
+	VMAXPS       Z23, Z24, Z23
+	VADDPS       Z24, Z23, Z23
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z24
+	VMINPS       Z0, Z24, Z0
+	VMINPS       Z1, Z24, Z1
+	VMINPS       Z2, Z24, Z2
+	VMINPS       Z3, Z24, Z3
+	VMINPS       Z4, Z24, Z4
+	VMINPS       Z5, Z24, Z5
+	VMINPS       Z6, Z24, Z6
+	VMINPS       Z7, Z24, Z7
+	VMINPS       Z8, Z24, Z8
+	VMINPS       Z9, Z24, Z9
+	VMINPS       Z10, Z24, Z10
+	VMINPS       Z11, Z24, Z11
+	VMINPS       Z12, Z24, Z12
+	VMINPS       Z13, Z24, Z13
+	VMINPS       Z14, Z24, Z14
+	VMINPS       Z15, Z24, Z15
+	VMINPS       Z16, Z24, Z16
+	VMINPS       Z17, Z24, Z17
+	VMINPS       Z18, Z24, Z18
+	VMINPS       Z19, Z24, Z19
+	VMINPS       Z20, Z24, Z20
+	VMINPS       Z21, Z24, Z21
+	VMINPS       Z22, Z24, Z22
+	VMINPS       Z23, Z24, Z23
 
 store:
 	MOVQ    56(AX), DX
@@ -7113,57 +7454,84 @@ tap:
 	ADDQ        SI, DX
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Z24, Z24, Z24
-	VMAXPS Z0, Z24, Z0
-	VADDPS Z24, Z0, Z0
-	VMAXPS Z1, Z24, Z1
-	VADDPS Z24, Z1, Z1
-	VMAXPS Z2, Z24, Z2
-	VADDPS Z24, Z2, Z2
-	VMAXPS Z3, Z24, Z3
-	VADDPS Z24, Z3, Z3
-	VMAXPS Z4, Z24, Z4
-	VADDPS Z24, Z4, Z4
-	VMAXPS Z5, Z24, Z5
-	VADDPS Z24, Z5, Z5
-	VMAXPS Z6, Z24, Z6
-	VADDPS Z24, Z6, Z6
-	VMAXPS Z7, Z24, Z7
-	VADDPS Z24, Z7, Z7
-	VMAXPS Z8, Z24, Z8
-	VADDPS Z24, Z8, Z8
-	VMAXPS Z9, Z24, Z9
-	VADDPS Z24, Z9, Z9
-	VMAXPS Z10, Z24, Z10
-	VADDPS Z24, Z10, Z10
-	VMAXPS Z11, Z24, Z11
-	VADDPS Z24, Z11, Z11
-	VMAXPS Z12, Z24, Z12
-	VADDPS Z24, Z12, Z12
-	VMAXPS Z13, Z24, Z13
-	VADDPS Z24, Z13, Z13
-	VMAXPS Z14, Z24, Z14
-	VADDPS Z24, Z14, Z14
-	VMAXPS Z15, Z24, Z15
-	VADDPS Z24, Z15, Z15
-	VMAXPS Z16, Z24, Z16
-	VADDPS Z24, Z16, Z16
-	VMAXPS Z17, Z24, Z17
-	VADDPS Z24, Z17, Z17
-	VMAXPS Z18, Z24, Z18
-	VADDPS Z24, Z18, Z18
-	VMAXPS Z19, Z24, Z19
-	VADDPS Z24, Z19, Z19
-	VMAXPS Z20, Z24, Z20
-	VADDPS Z24, Z20, Z20
-	VMAXPS Z21, Z24, Z21
-	VADDPS Z24, Z21, Z21
-	VMAXPS Z22, Z24, Z22
-	VADDPS Z24, Z22, Z22
-	VMAXPS Z23, Z24, Z23
-	VADDPS Z24, Z23, Z23
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Z24, Z24, Z24
+	VMAXPS       Z0, Z24, Z0
+	VADDPS       Z24, Z0, Z0
+	VMAXPS       Z1, Z24, Z1
+	VADDPS       Z24, Z1, Z1
+	VMAXPS       Z2, Z24, Z2
+	VADDPS       Z24, Z2, Z2
+	VMAXPS       Z3, Z24, Z3
+	VADDPS       Z24, Z3, Z3
+	VMAXPS       Z4, Z24, Z4
+	VADDPS       Z24, Z4, Z4
+	VMAXPS       Z5, Z24, Z5
+	VADDPS       Z24, Z5, Z5
+	VMAXPS       Z6, Z24, Z6
+	VADDPS       Z24, Z6, Z6
+	VMAXPS       Z7, Z24, Z7
+	VADDPS       Z24, Z7, Z7
+	VMAXPS       Z8, Z24, Z8
+	VADDPS       Z24, Z8, Z8
+	VMAXPS       Z9, Z24, Z9
+	VADDPS       Z24, Z9, Z9
+	VMAXPS       Z10, Z24, Z10
+	VADDPS       Z24, Z10, Z10
+	VMAXPS       Z11, Z24, Z11
+	VADDPS       Z24, Z11, Z11
+	VMAXPS       Z12, Z24, Z12
+	VADDPS       Z24, Z12, Z12
+	VMAXPS       Z13, Z24, Z13
+	VADDPS       Z24, Z13, Z13
+	VMAXPS       Z14, Z24, Z14
+	VADDPS       Z24, Z14, Z14
+	VMAXPS       Z15, Z24, Z15
+	VADDPS       Z24, Z15, Z15
+	VMAXPS       Z16, Z24, Z16
+	VADDPS       Z24, Z16, Z16
+	VMAXPS       Z17, Z24, Z17
+	VADDPS       Z24, Z17, Z17
+	VMAXPS       Z18, Z24, Z18
+	VADDPS       Z24, Z18, Z18
+	VMAXPS       Z19, Z24, Z19
+	VADDPS       Z24, Z19, Z19
+	VMAXPS       Z20, Z24, Z20
+	VADDPS       Z24, Z20, Z20
+	VMAXPS       Z21, Z24, Z21
+	VADDPS       Z24, Z21, Z21
+	VMAXPS       Z22, Z24, Z22
+	VADDPS       Z24, Z22, Z22
+	VMAXPS       Z23, Z24, Z23
+	VADDPS       Z24, Z23, Z23
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Z24
+	VMINPS       Z0, Z24, Z0
+	VMINPS       Z1, Z24, Z1
+	VMINPS       Z2, Z24, Z2
+	VMINPS       Z3, Z24, Z3
+	VMINPS       Z4, Z24, Z4
+	VMINPS       Z5, Z24, Z5
+	VMINPS       Z6, Z24, Z6
+	VMINPS       Z7, Z24, Z7
+	VMINPS       Z8, Z24, Z8
+	VMINPS       Z9, Z24, Z9
+	VMINPS       Z10, Z24, Z10
+	VMINPS       Z11, Z24, Z11
+	VMINPS       Z12, Z24, Z12
+	VMINPS       Z13, Z24, Z13
+	VMINPS       Z14, Z24, Z14
+	VMINPS       Z15, Z24, Z15
+	VMINPS       Z16, Z24, Z16
+	VMINPS       Z17, Z24, Z17
+	VMINPS       Z18, Z24, Z18
+	VMINPS       Z19, Z24, Z19
+	VMINPS       Z20, Z24, Z20
+	VMINPS       Z21, Z24, Z21
+	VMINPS       Z22, Z24, Z22
+	VMINPS       Z23, Z24, Z23
 
 store:
 	MOVQ    56(AX), DX
@@ -23178,12 +23546,15 @@ next:
 // func reluFloatsAVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·reluFloatsAVX2(SB), NOSPLIT, $0-8
-	MOVQ  a+0(FP), AX
-	MOVQ  8(AX), SI
-	MOVQ  (AX), DI
-	MOVQ  16(AX), BX
-	MOVQ  32(AX), DX
-	VPXOR Y2, Y2, Y2
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXOR        Y2, Y2, Y2
+	VBROADCASTSS 40(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 56(AX), Y5
 
 next:
 	VMOVUPS (SI), Y0
@@ -23197,15 +23568,44 @@ next:
 	VZEROUPPER
 	RET
 
+// func clipFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·clipFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXOR        Y2, Y2, Y2
+	VBROADCASTSS 40(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 56(AX), Y5
+
+next:
+	VMOVUPS (SI), Y0
+	VMAXPS  Y0, Y4, Y0
+	VADDPS  Y3, Y0, Y0
+	VMINPS  Y0, Y5, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ    $+32, SI
+	ADDQ    $+32, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
 // func addFloatsAVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·addFloatsAVX2(SB), NOSPLIT, $0-8
-	MOVQ  a+0(FP), AX
-	MOVQ  8(AX), SI
-	MOVQ  (AX), DI
-	MOVQ  16(AX), BX
-	MOVQ  32(AX), DX
-	VPXOR Y2, Y2, Y2
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXOR        Y2, Y2, Y2
+	VBROADCASTSS 40(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 56(AX), Y5
 
 next:
 	VMOVUPS (SI), Y0
@@ -23402,33 +23802,48 @@ sums:
 	VADDPS  32(DX)(R13*1), Y11, Y11
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y12, Y12, Y12
-	VMAXPS Y0, Y12, Y0
-	VADDPS Y12, Y0, Y0
-	VMAXPS Y1, Y12, Y1
-	VADDPS Y12, Y1, Y1
-	VMAXPS Y2, Y12, Y2
-	VADDPS Y12, Y2, Y2
-	VMAXPS Y3, Y12, Y3
-	VADDPS Y12, Y3, Y3
-	VMAXPS Y4, Y12, Y4
-	VADDPS Y12, Y4, Y4
-	VMAXPS Y5, Y12, Y5
-	VADDPS Y12, Y5, Y5
-	VMAXPS Y6, Y12, Y6
-	VADDPS Y12, Y6, Y6
-	VMAXPS Y7, Y12, Y7
-	VADDPS Y12, Y7, Y7
-	VMAXPS Y8, Y12, Y8
-	VADDPS Y12, Y8, Y8
-	VMAXPS Y9, Y12, Y9
-	VADDPS Y12, Y9, Y9
-	VMAXPS Y10, Y12, Y10
-	VADDPS Y12, Y10, Y10
-	VMAXPS Y11, Y12, Y11
-	VADDPS Y12, Y11, Y11
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y12, Y12, Y12
+	VMAXPS       Y0, Y12, Y0
+	VADDPS       Y12, Y0, Y0
+	VMAXPS       Y1, Y12, Y1
+	VADDPS       Y12, Y1, Y1
+	VMAXPS       Y2, Y12, Y2
+	VADDPS       Y12, Y2, Y2
+	VMAXPS       Y3, Y12, Y3
+	VADDPS       Y12, Y3, Y3
+	VMAXPS       Y4, Y12, Y4
+	VADDPS       Y12, Y4, Y4
+	VMAXPS       Y5, Y12, Y5
+	VADDPS       Y12, Y5, Y5
+	VMAXPS       Y6, Y12, Y6
+	VADDPS       Y12, Y6, Y6
+	VMAXPS       Y7, Y12, Y7
+	VADDPS       Y12, Y7, Y7
+	VMAXPS       Y8, Y12, Y8
+	VADDPS       Y12, Y8, Y8
+	VMAXPS       Y9, Y12, Y9
+	VADDPS       Y12, Y9, Y9
+	VMAXPS       Y10, Y12, Y10
+	VADDPS       Y12, Y10, Y10
+	VMAXPS       Y11, Y12, Y11
+	VADDPS       Y12, Y11, Y11
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
+	VMINPS       Y8, Y12, Y8
+	VMINPS       Y9, Y12, Y9
+	VMINPS       Y10, Y12, Y10
+	VMINPS       Y11, Y12, Y11
 
 store:
 	MOVQ    56(AX), DX
@@ -23587,25 +24002,36 @@ sums:
 	VADDPS  32(DX)(R11*1), Y7, Y7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y8, Y8, Y8
-	VMAXPS Y0, Y8, Y0
-	VADDPS Y8, Y0, Y0
-	VMAXPS Y1, Y8, Y1
-	VADDPS Y8, Y1, Y1
-	VMAXPS Y2, Y8, Y2
-	VADDPS Y8, Y2, Y2
-	VMAXPS Y3, Y8, Y3
-	VADDPS Y8, Y3, Y3
-	VMAXPS Y4, Y8, Y4
-	VADDPS Y8, Y4, Y4
-	VMAXPS Y5, Y8, Y5
-	VADDPS Y8, Y5, Y5
-	VMAXPS Y6, Y8, Y6
-	VADDPS Y8, Y6, Y6
-	VMAXPS Y7, Y8, Y7
-	VADDPS Y8, Y7, Y7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y4, Y8, Y4
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y5, Y8, Y5
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y6, Y8, Y6
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y7, Y8, Y7
+	VADDPS       Y8, Y7, Y7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
 
 store:
 	MOVQ    56(AX), DX
@@ -23781,25 +24207,217 @@ sums:
 	VADDPS  (DX)(DI*1), Y7, Y7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y8, Y8, Y8
-	VMAXPS Y0, Y8, Y0
-	VADDPS Y8, Y0, Y0
-	VMAXPS Y1, Y8, Y1
-	VADDPS Y8, Y1, Y1
-	VMAXPS Y2, Y8, Y2
-	VADDPS Y8, Y2, Y2
-	VMAXPS Y3, Y8, Y3
-	VADDPS Y8, Y3, Y3
-	VMAXPS Y4, Y8, Y4
-	VADDPS Y8, Y4, Y4
-	VMAXPS Y5, Y8, Y5
-	VADDPS Y8, Y5, Y5
-	VMAXPS Y6, Y8, Y6
-	VADDPS Y8, Y6, Y6
-	VMAXPS Y7, Y8, Y7
-	VADDPS Y8, Y7, Y7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y4, Y8, Y4
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y5, Y8, Y5
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y6, Y8, Y6
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y7, Y8, Y7
+	VADDPS       Y8, Y7, Y7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
+
+store:
+	MOVQ    56(AX), DX
+	VMOVUPS Y0, (DX)(R8*1)
+	VMOVUPS Y1, (DX)(R9*1)
+	VMOVUPS Y2, (DX)(R10*1)
+	VMOVUPS Y3, (DX)(R11*1)
+	VMOVUPS Y4, (DX)(R12*1)
+	VMOVUPS Y5, (DX)(R13*1)
+	VMOVUPS Y6, (DX)(SI*1)
+	VMOVUPS Y7, (DX)(DI*1)
+	DECQ    48(AX)
+	JNE     tile
+	VZEROUPPER
+	RET
+
+// func floatDeep8x1AVX2(a *byte)
+// Requires: AVX
+TEXT ·floatDeep8x1AVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 40(AX), BX
+	MOVQ BX, 96(AX)
+	MOVQ 64(AX), BX
+	MOVQ BX, 104(AX)
+
+tile:
+	MOVQ    96(AX), BX
+	MOVLQSX (BX), R8
+	ADDQ    (AX), R8
+	MOVLQSX 4(BX), R9
+	ADDQ    (AX), R9
+	MOVLQSX 8(BX), R10
+	ADDQ    (AX), R10
+	MOVLQSX 12(BX), R11
+	ADDQ    (AX), R11
+	MOVLQSX 16(BX), R12
+	ADDQ    (AX), R12
+	MOVLQSX 20(BX), R13
+	ADDQ    (AX), R13
+	MOVLQSX 24(BX), SI
+	ADDQ    (AX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    (AX), DI
+	ADDQ    $+32, 96(AX)
+	MOVQ    8(AX), DX
+	MOVQ    16(AX), BX
+	VMOVUPS (BX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    24(AX), BX
+	MOVQ    32(AX), CX
+	MOVQ    CX, R14
+	LEAQ    (BX)(CX*4), CX
+	TESTQ   $+1, R14
+	JZ      even
+	MOVLQSX (BX), R14
+	VMOVUPS (DX), Y8
+	VMULPS  (R8)(R14*1), Y8, Y10
+	VADDPS  Y10, Y0, Y0
+	VMULPS  (R9)(R14*1), Y8, Y10
+	VADDPS  Y10, Y1, Y1
+	VMULPS  (R10)(R14*1), Y8, Y10
+	VADDPS  Y10, Y2, Y2
+	VMULPS  (R11)(R14*1), Y8, Y10
+	VADDPS  Y10, Y3, Y3
+	VMULPS  (R12)(R14*1), Y8, Y10
+	VADDPS  Y10, Y4, Y4
+	VMULPS  (R13)(R14*1), Y8, Y10
+	VADDPS  Y10, Y5, Y5
+	VMULPS  (SI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y6, Y6
+	VMULPS  (DI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y7, Y7
+	ADDQ    $+32, DX
+	ADDQ    $0x04, BX
+
+even:
+	CMPQ BX, CX
+	JEQ  sums
+
+tap:
+	MOVLQSX (BX), R14
+	VMOVUPS (DX), Y8
+	VMULPS  (R8)(R14*1), Y8, Y10
+	VADDPS  Y10, Y0, Y0
+	VMULPS  (R9)(R14*1), Y8, Y10
+	VADDPS  Y10, Y1, Y1
+	VMULPS  (R10)(R14*1), Y8, Y10
+	VADDPS  Y10, Y2, Y2
+	VMULPS  (R11)(R14*1), Y8, Y10
+	VADDPS  Y10, Y3, Y3
+	VMULPS  (R12)(R14*1), Y8, Y10
+	VADDPS  Y10, Y4, Y4
+	VMULPS  (R13)(R14*1), Y8, Y10
+	VADDPS  Y10, Y5, Y5
+	VMULPS  (SI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y6, Y6
+	VMULPS  (DI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y7, Y7
+	MOVLQSX 4(BX), R14
+	VMOVUPS 32(DX), Y8
+	VMULPS  (R8)(R14*1), Y8, Y10
+	VADDPS  Y10, Y0, Y0
+	VMULPS  (R9)(R14*1), Y8, Y10
+	VADDPS  Y10, Y1, Y1
+	VMULPS  (R10)(R14*1), Y8, Y10
+	VADDPS  Y10, Y2, Y2
+	VMULPS  (R11)(R14*1), Y8, Y10
+	VADDPS  Y10, Y3, Y3
+	VMULPS  (R12)(R14*1), Y8, Y10
+	VADDPS  Y10, Y4, Y4
+	VMULPS  (R13)(R14*1), Y8, Y10
+	VADDPS  Y10, Y5, Y5
+	VMULPS  (SI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y6, Y6
+	VMULPS  (DI)(R14*1), Y8, Y10
+	VADDPS  Y10, Y7, Y7
+	ADDQ    $+64, DX
+	ADDQ    $0x08, BX
+	CMPQ    BX, CX
+	JNE     tap
+
+sums:
+	MOVQ    104(AX), BX
+	MOVLQSX (BX), R8
+	MOVLQSX 4(BX), R9
+	MOVLQSX 8(BX), R10
+	MOVLQSX 12(BX), R11
+	MOVLQSX 16(BX), R12
+	MOVLQSX 20(BX), R13
+	MOVLQSX 24(BX), SI
+	MOVLQSX 28(BX), DI
+	ADDQ    $+32, 104(AX)
+	MOVQ    72(AX), DX
+	TESTQ   DX, DX
+	JZ      added
+	VADDPS  (DX)(R8*1), Y0, Y0
+	VADDPS  (DX)(R9*1), Y1, Y1
+	VADDPS  (DX)(R10*1), Y2, Y2
+	VADDPS  (DX)(R11*1), Y3, Y3
+	VADDPS  (DX)(R12*1), Y4, Y4
+	VADDPS  (DX)(R13*1), Y5, Y5
+	VADDPS  (DX)(SI*1), Y6, Y6
+	VADDPS  (DX)(DI*1), Y7, Y7
+
+added:
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y4, Y8, Y4
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y5, Y8, Y5
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y6, Y8, Y6
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y7, Y8, Y7
+	VADDPS       Y8, Y7, Y7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
 
 store:
 	MOVQ    56(AX), DX
@@ -23874,11 +24492,15 @@ sums:
 	VADDPS  (DX)(R8*1), Y0, Y0
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y1, Y1, Y1
-	VMAXPS Y0, Y1, Y0
-	VADDPS Y1, Y0, Y0
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y1, Y1, Y1
+	VMAXPS       Y0, Y1, Y0
+	VADDPS       Y1, Y0, Y0
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y1
+	VMINPS       Y0, Y1, Y0
 
 store:
 	MOVQ    56(AX), DX
@@ -23954,13 +24576,18 @@ sums:
 	VADDPS  32(DX)(R8*1), Y1, Y1
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y2, Y2, Y2
-	VMAXPS Y0, Y2, Y0
-	VADDPS Y2, Y0, Y0
-	VMAXPS Y1, Y2, Y1
-	VADDPS Y2, Y1, Y1
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y2, Y2, Y2
+	VMAXPS       Y0, Y2, Y0
+	VADDPS       Y2, Y0, Y0
+	VMAXPS       Y1, Y2, Y1
+	VADDPS       Y2, Y1, Y1
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y2
+	VMINPS       Y0, Y2, Y0
+	VMINPS       Y1, Y2, Y1
 
 store:
 	MOVQ    56(AX), DX
@@ -24045,15 +24672,21 @@ sums:
 	VADDPS  64(DX)(R8*1), Y2, Y2
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y3, Y3, Y3
-	VMAXPS Y0, Y3, Y0
-	VADDPS Y3, Y0, Y0
-	VMAXPS Y1, Y3, Y1
-	VADDPS Y3, Y1, Y1
-	VMAXPS Y2, Y3, Y2
-	VADDPS Y3, Y2, Y2
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y3, Y3, Y3
+	VMAXPS       Y0, Y3, Y0
+	VADDPS       Y3, Y0, Y0
+	VMAXPS       Y1, Y3, Y1
+	VADDPS       Y3, Y1, Y1
+	VMAXPS       Y2, Y3, Y2
+	VADDPS       Y3, Y2, Y2
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y3
+	VMINPS       Y0, Y3, Y0
+	VMINPS       Y1, Y3, Y1
+	VMINPS       Y2, Y3, Y2
 
 store:
 	MOVQ    56(AX), DX
@@ -24147,17 +24780,24 @@ sums:
 	VADDPS  96(DX)(R8*1), Y3, Y3
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y4, Y4, Y4
-	VMAXPS Y0, Y4, Y0
-	VADDPS Y4, Y0, Y0
-	VMAXPS Y1, Y4, Y1
-	VADDPS Y4, Y1, Y1
-	VMAXPS Y2, Y4, Y2
-	VADDPS Y4, Y2, Y2
-	VMAXPS Y3, Y4, Y3
-	VADDPS Y4, Y3, Y3
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y4, Y4, Y4
+	VMAXPS       Y0, Y4, Y0
+	VADDPS       Y4, Y0, Y0
+	VMAXPS       Y1, Y4, Y1
+	VADDPS       Y4, Y1, Y1
+	VMAXPS       Y2, Y4, Y2
+	VADDPS       Y4, Y2, Y2
+	VMAXPS       Y3, Y4, Y3
+	VADDPS       Y4, Y3, Y3
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+	VMINPS       Y2, Y4, Y2
+	VMINPS       Y3, Y4, Y3
 
 store:
 	MOVQ    56(AX), DX
@@ -24260,19 +24900,27 @@ sums:
 	VADDPS  128(DX)(R8*1), Y4, Y4
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y5, Y5, Y5
-	VMAXPS Y0, Y5, Y0
-	VADDPS Y5, Y0, Y0
-	VMAXPS Y1, Y5, Y1
-	VADDPS Y5, Y1, Y1
-	VMAXPS Y2, Y5, Y2
-	VADDPS Y5, Y2, Y2
-	VMAXPS Y3, Y5, Y3
-	VADDPS Y5, Y3, Y3
-	VMAXPS Y4, Y5, Y4
-	VADDPS Y5, Y4, Y4
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y5, Y5, Y5
+	VMAXPS       Y0, Y5, Y0
+	VADDPS       Y5, Y0, Y0
+	VMAXPS       Y1, Y5, Y1
+	VADDPS       Y5, Y1, Y1
+	VMAXPS       Y2, Y5, Y2
+	VADDPS       Y5, Y2, Y2
+	VMAXPS       Y3, Y5, Y3
+	VADDPS       Y5, Y3, Y3
+	VMAXPS       Y4, Y5, Y4
+	VADDPS       Y5, Y4, Y4
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y5
+	VMINPS       Y0, Y5, Y0
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
+	VMINPS       Y3, Y5, Y3
+	VMINPS       Y4, Y5, Y4
 
 store:
 	MOVQ    56(AX), DX
@@ -24384,21 +25032,30 @@ sums:
 	VADDPS  160(DX)(R8*1), Y5, Y5
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y6, Y6, Y6
-	VMAXPS Y0, Y6, Y0
-	VADDPS Y6, Y0, Y0
-	VMAXPS Y1, Y6, Y1
-	VADDPS Y6, Y1, Y1
-	VMAXPS Y2, Y6, Y2
-	VADDPS Y6, Y2, Y2
-	VMAXPS Y3, Y6, Y3
-	VADDPS Y6, Y3, Y3
-	VMAXPS Y4, Y6, Y4
-	VADDPS Y6, Y4, Y4
-	VMAXPS Y5, Y6, Y5
-	VADDPS Y6, Y5, Y5
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y6, Y6, Y6
+	VMAXPS       Y0, Y6, Y0
+	VADDPS       Y6, Y0, Y0
+	VMAXPS       Y1, Y6, Y1
+	VADDPS       Y6, Y1, Y1
+	VMAXPS       Y2, Y6, Y2
+	VADDPS       Y6, Y2, Y2
+	VMAXPS       Y3, Y6, Y3
+	VADDPS       Y6, Y3, Y3
+	VMAXPS       Y4, Y6, Y4
+	VADDPS       Y6, Y4, Y4
+	VMAXPS       Y5, Y6, Y5
+	VADDPS       Y6, Y5, Y5
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
+	VMINPS       Y4, Y6, Y4
+	VMINPS       Y5, Y6, Y5
 
 store:
 	MOVQ    56(AX), DX
@@ -24519,23 +25176,33 @@ sums:
 	VADDPS  192(DX)(R8*1), Y6, Y6
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y7, Y7, Y7
-	VMAXPS Y0, Y7, Y0
-	VADDPS Y7, Y0, Y0
-	VMAXPS Y1, Y7, Y1
-	VADDPS Y7, Y1, Y1
-	VMAXPS Y2, Y7, Y2
-	VADDPS Y7, Y2, Y2
-	VMAXPS Y3, Y7, Y3
-	VADDPS Y7, Y3, Y3
-	VMAXPS Y4, Y7, Y4
-	VADDPS Y7, Y4, Y4
-	VMAXPS Y5, Y7, Y5
-	VADDPS Y7, Y5, Y5
-	VMAXPS Y6, Y7, Y6
-	VADDPS Y7, Y6, Y6
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y7, Y7, Y7
+	VMAXPS       Y0, Y7, Y0
+	VADDPS       Y7, Y0, Y0
+	VMAXPS       Y1, Y7, Y1
+	VADDPS       Y7, Y1, Y1
+	VMAXPS       Y2, Y7, Y2
+	VADDPS       Y7, Y2, Y2
+	VMAXPS       Y3, Y7, Y3
+	VADDPS       Y7, Y3, Y3
+	VMAXPS       Y4, Y7, Y4
+	VADDPS       Y7, Y4, Y4
+	VMAXPS       Y5, Y7, Y5
+	VADDPS       Y7, Y5, Y5
+	VMAXPS       Y6, Y7, Y6
+	VADDPS       Y7, Y6, Y6
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y7
+	VMINPS       Y0, Y7, Y0
+	VMINPS       Y1, Y7, Y1
+	VMINPS       Y2, Y7, Y2
+	VMINPS       Y3, Y7, Y3
+	VMINPS       Y4, Y7, Y4
+	VMINPS       Y5, Y7, Y5
+	VMINPS       Y6, Y7, Y6
 
 store:
 	MOVQ    56(AX), DX
@@ -24665,25 +25332,36 @@ sums:
 	VADDPS  224(DX)(R8*1), Y7, Y7
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y8, Y8, Y8
-	VMAXPS Y0, Y8, Y0
-	VADDPS Y8, Y0, Y0
-	VMAXPS Y1, Y8, Y1
-	VADDPS Y8, Y1, Y1
-	VMAXPS Y2, Y8, Y2
-	VADDPS Y8, Y2, Y2
-	VMAXPS Y3, Y8, Y3
-	VADDPS Y8, Y3, Y3
-	VMAXPS Y4, Y8, Y4
-	VADDPS Y8, Y4, Y4
-	VMAXPS Y5, Y8, Y5
-	VADDPS Y8, Y5, Y5
-	VMAXPS Y6, Y8, Y6
-	VADDPS Y8, Y6, Y6
-	VMAXPS Y7, Y8, Y7
-	VADDPS Y8, Y7, Y7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y4, Y8, Y4
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y5, Y8, Y5
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y6, Y8, Y6
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y7, Y8, Y7
+	VADDPS       Y8, Y7, Y7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
 
 store:
 	MOVQ    56(AX), DX
@@ -24780,25 +25458,36 @@ tap:
 	ADDQ         SI, DX
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y8, Y8, Y8
-	VMAXPS Y0, Y8, Y0
-	VADDPS Y8, Y0, Y0
-	VMAXPS Y1, Y8, Y1
-	VADDPS Y8, Y1, Y1
-	VMAXPS Y2, Y8, Y2
-	VADDPS Y8, Y2, Y2
-	VMAXPS Y3, Y8, Y3
-	VADDPS Y8, Y3, Y3
-	VMAXPS Y4, Y8, Y4
-	VADDPS Y8, Y4, Y4
-	VMAXPS Y5, Y8, Y5
-	VADDPS Y8, Y5, Y5
-	VMAXPS Y6, Y8, Y6
-	VADDPS Y8, Y6, Y6
-	VMAXPS Y7, Y8, Y7
-	VADDPS Y8, Y7, Y7
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y8, Y8, Y8
+	VMAXPS       Y0, Y8, Y0
+	VADDPS       Y8, Y0, Y0
+	VMAXPS       Y1, Y8, Y1
+	VADDPS       Y8, Y1, Y1
+	VMAXPS       Y2, Y8, Y2
+	VADDPS       Y8, Y2, Y2
+	VMAXPS       Y3, Y8, Y3
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       Y4, Y8, Y4
+	VADDPS       Y8, Y4, Y4
+	VMAXPS       Y5, Y8, Y5
+	VADDPS       Y8, Y5, Y5
+	VMAXPS       Y6, Y8, Y6
+	VADDPS       Y8, Y6, Y6
+	VMAXPS       Y7, Y8, Y7
+	VADDPS       Y8, Y7, Y7
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
 
 store:
 	MOVQ    56(AX), DX
@@ -24919,33 +25608,48 @@ tap:
 	ADDQ         SI, DX
 
 added:
-	CMPQ   80(AX), $0x00
-	JEQ    store
-	VXORPS Y12, Y12, Y12
-	VMAXPS Y0, Y12, Y0
-	VADDPS Y12, Y0, Y0
-	VMAXPS Y1, Y12, Y1
-	VADDPS Y12, Y1, Y1
-	VMAXPS Y2, Y12, Y2
-	VADDPS Y12, Y2, Y2
-	VMAXPS Y3, Y12, Y3
-	VADDPS Y12, Y3, Y3
-	VMAXPS Y4, Y12, Y4
-	VADDPS Y12, Y4, Y4
-	VMAXPS Y5, Y12, Y5
-	VADDPS Y12, Y5, Y5
-	VMAXPS Y6, Y12, Y6
-	VADDPS Y12, Y6, Y6
-	VMAXPS Y7, Y12, Y7
-	VADDPS Y12, Y7, Y7
-	VMAXPS Y8, Y12, Y8
-	VADDPS Y12, Y8, Y8
-	VMAXPS Y9, Y12, Y9
-	VADDPS Y12, Y9, Y9
-	VMAXPS Y10, Y12, Y10
-	VADDPS Y12, Y10, Y10
-	VMAXPS Y11, Y12, Y11
-	VADDPS Y12, Y11, Y11
+	CMPQ         80(AX), $0x00
+	JEQ          store
+	VXORPS       Y12, Y12, Y12
+	VMAXPS       Y0, Y12, Y0
+	VADDPS       Y12, Y0, Y0
+	VMAXPS       Y1, Y12, Y1
+	VADDPS       Y12, Y1, Y1
+	VMAXPS       Y2, Y12, Y2
+	VADDPS       Y12, Y2, Y2
+	VMAXPS       Y3, Y12, Y3
+	VADDPS       Y12, Y3, Y3
+	VMAXPS       Y4, Y12, Y4
+	VADDPS       Y12, Y4, Y4
+	VMAXPS       Y5, Y12, Y5
+	VADDPS       Y12, Y5, Y5
+	VMAXPS       Y6, Y12, Y6
+	VADDPS       Y12, Y6, Y6
+	VMAXPS       Y7, Y12, Y7
+	VADDPS       Y12, Y7, Y7
+	VMAXPS       Y8, Y12, Y8
+	VADDPS       Y12, Y8, Y8
+	VMAXPS       Y9, Y12, Y9
+	VADDPS       Y12, Y9, Y9
+	VMAXPS       Y10, Y12, Y10
+	VADDPS       Y12, Y10, Y10
+	VMAXPS       Y11, Y12, Y11
+	VADDPS       Y12, Y11, Y11
+	CMPQ         80(AX), $0x01
+	JEQ          store
+	VBROADCASTSS 112(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
+	VMINPS       Y8, Y12, Y8
+	VMINPS       Y9, Y12, Y9
+	VMINPS       Y10, Y12, Y10
+	VMINPS       Y11, Y12, Y11
 
 store:
 	MOVQ    56(AX), DX

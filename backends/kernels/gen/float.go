@@ -19,17 +19,29 @@ const (
 	fltDst
 	fltOut     // byte offset of each pixel's sums from fltDst, 32 bits
 	fltAdd     // what is added to the sums, at the same offsets, or 0
-	fltRelu    // whether negative results become 0
+	fltRelu    // whether negative results become 0, and others at most so much
 	fltPlane   // bytes from channel to channel of the sums, where lanes are pixels
 	fltNextPix // scratch of the kernel, as in dot.go
 	fltNextOut
+	fltMost // a float32 number that results become at most
+)
+
+// The ways of fltRelu.
+const (
+	reluNone = iota
+	reluOnly
+	reluMost // with fltMost
 )
 
 // float is one tile of a convolution of float32: for every tile of pixels, for every tap, all sums of all pixels. A product is rounded
 // before it is added, and taps are added one after the other, so that every instruction set and plain Go compute the same bits. Taps are
-// taken by twos, because the loop around them would cost as much as a pixel.
-func (a lanes) float(pixels, blocks int) {
+// taken by twos, because the loop around them would cost as much as a pixel. Where channels are kept apart, as deep says, each lane has an
+// element of its own.
+func (a lanes) float(pixels, blocks int, deep bool) {
 	name := fmt.Sprintf("float%dx%d%s", pixels, blocks, a.suffix())
+	if deep {
+		name = fmt.Sprintf("floatDeep%dx%d%s", pixels, blocks, a.suffix())
+	}
 	a.begin(name, fmt.Sprintf("%s adds up %d pixels by %d blocks of output channels.", name, pixels, blocks))
 	size := a.bytes()
 	px := []reg.Register{reg.R8, reg.R9, reg.R10, reg.R11, reg.R12, reg.R13, reg.RSI, reg.RDI}[:pixels]
@@ -66,13 +78,17 @@ func (a lanes) float(pixels, blocks int) {
 		}
 		for p, from := range px {
 			element := operand.Mem{Base: from, Index: k, Scale: 1}
-			if !embedded {
+			if !embedded && !deep {
 				a.VBROADCASTSS(element, x)
 			}
 			for b := range blocks {
-				if embedded {
+				switch {
+				case deep:
+					element.Disp = size * b
+					a.VMULPS(element, weights(b), tmp)
+				case embedded:
 					a.VMULPS_BCST(element, weights(b), tmp)
-				} else {
+				default:
 					a.VMULPS(weights(b), x, tmp)
 				}
 				a.VADDPS(tmp, acc(p, b), acc(p, b))
@@ -124,11 +140,17 @@ func (a lanes) floatEnd(px []reg.Register, off, w reg.Register, n int, zero reg.
 	a.JZ(operand.LabelRef("added"))
 	sums(func(sum reg.VecPhysical, m operand.Mem) { a.VADDPS(m, sum, sum) })
 	a.Label("added")
-	a.CMPQ(field(fltRelu), operand.Imm(0))
+	a.CMPQ(field(fltRelu), operand.Imm(reluNone))
 	a.JEQ(operand.LabelRef("store"))
 	a.VXORPS(zero, zero, zero)
 	for i := range n {
 		a.relu(zero, a.v(i))
+	}
+	a.CMPQ(field(fltRelu), operand.Imm(reluOnly))
+	a.JEQ(operand.LabelRef("store"))
+	a.VBROADCASTSS(field(fltMost), zero)
+	for i := range n {
+		a.VMINPS(a.v(i), zero, a.v(i)) // NaN stays
 	}
 	a.Label("store")
 	a.MOVQ(field(fltDst), w)

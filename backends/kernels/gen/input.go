@@ -72,7 +72,8 @@ func (a lanes) grid() {
 	a.end()
 }
 
-// elementwise writes a function over whole registers of float32: dst = op(a, b), or op(a) where b is not used.
+// elementwise writes a function over whole registers of float32: dst = op(a, b), or op(a) where b is not used. Register 2 is 0, 3 to 5 are
+// the arguments' add, lo and hi.
 func (a lanes) elementwise(name string, second bool, op func(x, y reg.VecPhysical)) {
 	name += a.suffix()
 	a.begin(name, name+" does its work on whole registers.")
@@ -82,6 +83,9 @@ func (a lanes) elementwise(name string, second bool, op func(x, y reg.VecPhysica
 	a.MOVQ(field(colB), b)
 	a.MOVQ(field(colCount), n)
 	a.clear(a.v(2))
+	for i := range 3 {
+		a.VBROADCASTSS(field(colAdd+i), a.v(3+i))
+	}
 	a.Label("next")
 	a.VMOVUPS(at(src, 0), a.v(0))
 	if second {
@@ -101,6 +105,11 @@ func (a lanes) elementwise(name string, second bool, op func(x, y reg.VecPhysica
 func (a lanes) elementwises() {
 	a.elementwise("reluFloats", false, func(x, _ reg.VecPhysical) {
 		a.relu(a.v(2), x)
+	})
+	a.elementwise("clipFloats", false, func(x, _ reg.VecPhysical) { // NaN stays
+		a.VMAXPS(x, a.v(4), x)
+		a.VADDPS(a.v(3), x, x)
+		a.VMINPS(x, a.v(5), x)
 	})
 	a.elementwise("addFloats", true, func(x, y reg.VecPhysical) { a.VADDPS(y, x, x) })
 }

@@ -82,11 +82,12 @@ func generate() (map[string][]byte, error) {
 		if zmm {
 			wide = 8
 		}
-		l.float(wide, 2)
-		l.float(4, 2)
-		l.float(8, 1)
+		l.float(wide, 2, false)
+		l.float(4, 2, false)
+		l.float(8, 1, false)
+		l.float(8, 1, true)
 		for blocks := range 8 {
-			l.float(1, 1+blocks)
+			l.float(1, 1+blocks, false)
 		}
 		l.floatPlanes(4)
 		l.floatPlanes(6)
