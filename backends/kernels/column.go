@@ -60,7 +60,7 @@ type columnKernels struct {
 }
 
 // poolKernels are those over windows of one type of elements.
-type poolKernels struct{ max, deep kernel }
+type poolKernels struct{ max, deep, requant kernel } // requant: deep, with its requantization
 
 // nearestKernels are those of gen/nearest.go for one type of elements.
 type nearestKernels struct{ row, pool kernel }

@@ -57,12 +57,14 @@ const (
 	kNearestPool8AVX512
 	kMax8AVX512
 	kDeep8AVX512
+	kDeepRequant8AVX512
 	kReals8AVX512
 	kScale16AVX512
 	kNearest16AVX512
 	kNearestPool16AVX512
 	kMax16AVX512
 	kDeep16AVX512
+	kDeepRequant16AVX512
 	kReals16AVX512
 	kGridAVX512
 	kReluFloatsAVX512
@@ -164,6 +166,7 @@ const (
 	kNearestPool16AVX2
 	kMax16AVX2
 	kDeep16AVX2
+	kDeepRequant16AVX2
 	kReals16AVX2
 	kGridAVX2
 	kReluFloatsAVX2
@@ -345,6 +348,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max8AVX512(a)
 	case kDeep8AVX512:
 		deep8AVX512(a)
+	case kDeepRequant8AVX512:
+		deepRequant8AVX512(a)
 	case kReals8AVX512:
 		reals8AVX512(a)
 	case kScale16AVX512:
@@ -357,6 +362,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max16AVX512(a)
 	case kDeep16AVX512:
 		deep16AVX512(a)
+	case kDeepRequant16AVX512:
+		deepRequant16AVX512(a)
 	case kReals16AVX512:
 		reals16AVX512(a)
 	case kGridAVX512:
@@ -559,6 +566,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		max16AVX2(a)
 	case kDeep16AVX2:
 		deep16AVX2(a)
+	case kDeepRequant16AVX2:
+		deepRequant16AVX2(a)
 	case kReals16AVX2:
 		reals16AVX2(a)
 	case kGridAVX2:
@@ -868,6 +877,9 @@ func max8AVX512(a unsafe.Pointer)
 func deep8AVX512(a unsafe.Pointer)
 
 //go:noescape
+func deepRequant8AVX512(a unsafe.Pointer)
+
+//go:noescape
 func reals8AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -884,6 +896,9 @@ func max16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func deepRequant16AVX512(a unsafe.Pointer)
 
 //go:noescape
 func reals16AVX512(a unsafe.Pointer)
@@ -1187,6 +1202,9 @@ func max16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func deep16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func deepRequant16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func reals16AVX2(a unsafe.Pointer)

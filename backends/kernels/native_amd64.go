@@ -167,7 +167,7 @@ var columns512 = columnKernels{
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
 		}, productsForm{kHalfProducts, 4, 1}, zen4, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{120, 150}, far: 16}},
 	quantize: [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2, reals: [2]kernel{kReals8AVX512, kReals16AVX512},
-	bytes: poolKernels{kMax8AVX512, kDeep8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512},
+	bytes: poolKernels{kMax8AVX512, kDeep8AVX512, kDeepRequant8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512, kDeepRequant16AVX512},
 }
 
 // zen4 tells AMD's Zen 4, which multiplies one register of 512 bits in a cycle, from CPUs that multiply two: those that came with the 16-bit
@@ -185,7 +185,7 @@ var columns256 = columnKernels{
 	float1:     [panelBlocks]kernel{kFloat1x1AVX2, kFloat1x2AVX2, kFloat1x3AVX2, kFloat1x4AVX2, kFloat1x5AVX2, kFloat1x6AVX2, kFloat1x7AVX2, kFloat1x8AVX2},
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2, maxPlanes: kMaxPlanesAVX2,
 	planes: [2]floatPart{{kernel: kFloatPlanes4x2AVX2, tile: 2}, {kernel: kFloatPlanes6x2AVX2, tile: 2}},
-	words:  poolKernels{kMax16AVX2, kDeep16AVX2},
+	words:  poolKernels{kMax16AVX2, kDeep16AVX2, kDeepRequant16AVX2},
 	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2][2]kernel{}, false, [3]kernel{kUntilesAVX2, kUntilesStrideAVX2},
 		[3][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}},
 		[3][2]kernel{{0, kPoolTiles16AVX2}, {0, kPoolTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}}, productsForm{}, false,

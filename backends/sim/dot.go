@@ -363,6 +363,17 @@ func wholeOf[X, Y uint8 | int16](r *asmDot[X], to *kernels.Requant32[Y], row int
 				return &wholeTo[X, X]{w, at}
 			}
 		}
+	case *kernels.DeepConv[X]:
+		if q, same := any(to).(*kernels.Requant32[X]); same {
+			p := deepPart(r.d, &r.im)
+			g := kernels.DeepRows{Taps: p.win.Off, Step: p.win.Step, C: r.d.OC, W: r.d.OW, Stride: row}
+			for oy := range r.d.OH {
+				g.Rows = append(g.Rows, start(&r.d.Geometry, &r.im.layout, oy))
+			}
+			if w := kernels.NewRequantDeep(r.out.level, g, p.weights, p.bias, q); w != nil {
+				return &wholeTo[X, X]{w, at}
+			}
+		}
 	}
 	return nil
 }

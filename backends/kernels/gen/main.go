@@ -74,6 +74,7 @@ func generate() (map[string][]byte, error) {
 			l.nearest(bytes, true)
 			l.maxPool(bytes)
 			l.deep(bytes)
+			l.deepRequant(bytes)
 			l.reals(bytes)
 		}
 		l.grid()
