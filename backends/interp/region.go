@@ -102,6 +102,15 @@ func (p *plan) fieldable(steps []step, i int) bool {
 		return ok
 	case *op.Relu, *op.Clip:
 		return limitOf(o) > 0
+	case *op.GlobalAveragePool:
+		return true
+	case *op.Concat:
+		for j, k := range steps[i].in {
+			if !image(n.In[j]) || p.consts[k] != nil {
+				return false
+			}
+		}
+		return o.Axis == 1 || o.Axis == -3
 	case *op.Add:
 		return image(n.In[1]) && p.consts[steps[i].in[1]] == nil && slices.Equal(n.In[0].Type.Shape, n.In[1].Type.Shape)
 	}
@@ -334,6 +343,12 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Relu:
 		f := b.field(x)
 		run = func(y, x, _ []float32, images int) { kernels.Relu(b.level, y[:images*f.Size()], x) }
+	case *op.GlobalAveragePool:
+		c := kernels.NewFieldMean(b.level, b.field(x), b.field(out))
+		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }
+	case *op.Concat:
+		b.join(s, i)
+		return
 	case *op.Clip:
 		f, most := b.field(x), float32(limitOf(n.Op))
 		run = func(y, x, _ []float32, images int) { kernels.Clip(b.level, y[:images*f.Size()], x, 0, most) }
@@ -356,6 +371,18 @@ func (b *regionBuilder) step(i, end int) {
 		run(buffers[to], buffers[from], add, images)
 	})
 	b.release(i, read...)
+}
+
+// join adds the operation of step i, a Concat of channels.
+func (b *regionBuilder) join(s step, i int) {
+	to, f := b.buffer(s.out[0]), b.field(s.out[0])
+	channel := 0
+	for _, k := range s.in {
+		at, from, first := b.at[k], b.field(k), channel
+		b.ops = append(b.ops, func(buffers [][]float32, images int) { f.Join(buffers[to], buffers[at], &from, first, images) })
+		channel += from.C
+	}
+	b.release(i, s.in...)
 }
 
 // limitOf is what an operator limits its input to, above 0; 0 where it does something else.

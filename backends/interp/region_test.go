@@ -3,6 +3,7 @@ package interp
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"quern/backends/kernels"
@@ -42,7 +43,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 	for len(g.Nodes) < 14 {
 		v := vals[max(len(vals)-1-r.IntN(3), 0)]
 		var w *ir.Value
-		switch r.IntN(6) {
+		switch r.IntN(7) {
 		case 0, 1, 2:
 			out, k, stride := 8+8*r.IntN(4), 1+2*r.IntN(2), 1
 			if r.IntN(6) == 0 {
@@ -74,6 +75,21 @@ func regionNet(r *rand.Rand) *ir.Graph {
 			} else if r.IntN(4) == 0 {
 				w = add(&op.Sigmoid{}, v)
 			}
+		case 6:
+			if few {
+				break
+			}
+			if r.IntN(4) == 0 {
+				w = add(&op.GlobalAveragePool{}, v)
+				break
+			}
+			in := []*ir.Value{v}
+			for _, u := range vals {
+				if len(in) < 3 && slices.Equal(u.Type.Shape[2:], v.Type.Shape[2:]) {
+					in = append(in, u)
+				}
+			}
+			w = add(&op.Concat{Axis: 1}, in...)
 		}
 		if w != nil {
 			vals = append(vals, w)

@@ -44,7 +44,7 @@ type columnKernels struct {
 	floatDeep                          kernel              // 8 pixels by a block of channels, kept apart
 	float1                             [panelBlocks]kernel // a pixel by blocks, less 1
 	winogradIn, winogradOut            kernel              // of fields
-	maxFloats, maxPlanes               kernel
+	maxFloats, maxPlanes, meanFloats   kernel
 	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel
 	clip                               kernel             // of floats

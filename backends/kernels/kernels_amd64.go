@@ -88,6 +88,7 @@ const (
 	kWinogradInputAVX512
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
+	kMeanFloatsAVX512
 	kSplitTilesAVX512
 	kTilesStride8AVX512
 	kAlongTiles8AVX512
@@ -190,6 +191,7 @@ const (
 	kWinogradInputAVX2
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
+	kMeanFloatsAVX2
 	kTiles16AVX2
 	kSplitTilesAVX2
 	kTilesStride8AVX2
@@ -410,6 +412,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		winogradOutputAVX512(a)
 	case kMaxFloatsAVX512:
 		maxFloatsAVX512(a)
+	case kMeanFloatsAVX512:
+		meanFloatsAVX512(a)
 	case kSplitTilesAVX512:
 		splitTilesAVX512(a)
 	case kTilesStride8AVX512:
@@ -614,6 +618,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		winogradOutputAVX2(a)
 	case kMaxFloatsAVX2:
 		maxFloatsAVX2(a)
+	case kMeanFloatsAVX2:
+		meanFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
 	case kSplitTilesAVX2:
@@ -970,6 +976,9 @@ func winogradOutputAVX512(a unsafe.Pointer)
 func maxFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func meanFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -1274,6 +1283,9 @@ func winogradOutputAVX2(a unsafe.Pointer)
 
 //go:noescape
 func maxFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func meanFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tiles16AVX2(a unsafe.Pointer)

@@ -8767,6 +8767,49 @@ next:
 	VZEROUPPER
 	RET
 
+// func meanFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·meanFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         32(AX), R9
+	MOVQ         48(AX), R10
+	VBROADCASTSD 56(AX), Z3
+
+block:
+	MOVQ   SI, R8
+	MOVQ   16(AX), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+
+row:
+	MOVQ 24(AX), DX
+
+pixel:
+	VCVTPS2PD (R8), Z2
+	VADDPD    Z2, Z0, Z0
+	VCVTPS2PD 32(R8), Z2
+	VADDPD    Z2, Z1, Z1
+	ADDQ      R9, R8
+	DECQ      DX
+	JNE       pixel
+	ADDQ      40(AX), R8
+	DECQ      CX
+	JNE       row
+	VDIVPD    Z3, Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (DI)
+	VDIVPD    Z3, Z1, Z1
+	VCVTPD2PS Z1, Y1
+	VMOVUPS   Y1, 32(DI)
+	ADDQ      $+64, SI
+	ADDQ      $+64, DI
+	DECQ      R10
+	JNE       block
+	VZEROUPPER
+	RET
+
 // func splitTilesAVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·splitTilesAVX512(SB), NOSPLIT, $0-8
@@ -26950,6 +26993,49 @@ next:
 	ADDQ    $0x04, R9
 	DECQ    R11
 	JNE     pixel
+	VZEROUPPER
+	RET
+
+// func meanFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·meanFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         32(AX), R9
+	MOVQ         48(AX), R10
+	VBROADCASTSD 56(AX), Y3
+
+block:
+	MOVQ  SI, R8
+	MOVQ  16(AX), CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+
+row:
+	MOVQ 24(AX), DX
+
+pixel:
+	VCVTPS2PD  (R8), Y2
+	VADDPD     Y2, Y0, Y0
+	VCVTPS2PD  16(R8), Y2
+	VADDPD     Y2, Y1, Y1
+	ADDQ       R9, R8
+	DECQ       DX
+	JNE        pixel
+	ADDQ       40(AX), R8
+	DECQ       CX
+	JNE        row
+	VDIVPD     Y3, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (DI)
+	VDIVPD     Y3, Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(DI)
+	ADDQ       $+32, SI
+	ADDQ       $+32, DI
+	DECQ       R10
+	JNE        block
 	VZEROUPPER
 	RET
 

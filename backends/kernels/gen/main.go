@@ -96,6 +96,7 @@ func generate() (map[string][]byte, error) {
 		l.winogradInput()
 		l.winogradOutput()
 		l.maxFloats()
+		l.meanFloats()
 		l.winograd()
 		l.line()
 		for i := range 8 {
