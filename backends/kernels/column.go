@@ -53,6 +53,7 @@ type columnKernels struct {
 	rescale8, rescale16                kernel
 	nearest                            [2]nearestKernels // by bytes of an element, less 1
 	splitBlend                         kernel
+	multiply                           [2][2]kernel // by bytes of the operands, less 1
 	finish16                           kernel
 	rows, quantize, reals              [2]kernel // by bytes of an element, less 1
 	weave                              kernel

@@ -136,6 +136,10 @@ const (
 	kSignBlend16x16to8AVX512
 	kBlend16x16to16AVX512
 	kSignBlend16x16to16AVX512
+	kMultiply8x8AVX512
+	kMultiply8x16AVX512
+	kMultiply16x8AVX512
+	kMultiply16x16AVX512
 	kSplitBlendAVX512
 	kAddColumnAVX512
 	kSubColumnAVX512
@@ -208,6 +212,7 @@ const (
 	kLineAVX2
 	kBlend16x16to16AVX2
 	kSignBlend16x16to16AVX2
+	kMultiply16x16AVX2
 	kSplitBlendAVX2
 	kAddColumnAVX2
 	kSubColumnAVX2
@@ -508,6 +513,14 @@ func (k kernel) call(a unsafe.Pointer) {
 		blend16x16to16AVX512(a)
 	case kSignBlend16x16to16AVX512:
 		signBlend16x16to16AVX512(a)
+	case kMultiply8x8AVX512:
+		multiply8x8AVX512(a)
+	case kMultiply8x16AVX512:
+		multiply8x16AVX512(a)
+	case kMultiply16x8AVX512:
+		multiply16x8AVX512(a)
+	case kMultiply16x16AVX512:
+		multiply16x16AVX512(a)
 	case kSplitBlendAVX512:
 		splitBlendAVX512(a)
 	case kAddColumnAVX512:
@@ -652,6 +665,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		blend16x16to16AVX2(a)
 	case kSignBlend16x16to16AVX2:
 		signBlend16x16to16AVX2(a)
+	case kMultiply16x16AVX2:
+		multiply16x16AVX2(a)
 	case kSplitBlendAVX2:
 		splitBlendAVX2(a)
 	case kAddColumnAVX2:
@@ -1120,6 +1135,18 @@ func blend16x16to16AVX512(a unsafe.Pointer)
 func signBlend16x16to16AVX512(a unsafe.Pointer)
 
 //go:noescape
+func multiply8x8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func multiply8x16AVX512(a unsafe.Pointer)
+
+//go:noescape
+func multiply16x8AVX512(a unsafe.Pointer)
+
+//go:noescape
+func multiply16x16AVX512(a unsafe.Pointer)
+
+//go:noescape
 func splitBlendAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -1334,6 +1361,9 @@ func blend16x16to16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func signBlend16x16to16AVX2(a unsafe.Pointer)
+
+//go:noescape
+func multiply16x16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func splitBlendAVX2(a unsafe.Pointer)

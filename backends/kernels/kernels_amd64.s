@@ -19936,6 +19936,110 @@ limited:
 	VZEROUPPER
 	RET
 
+// func multiply8x8AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·multiply8x8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), DI
+	MOVQ         24(AX), DX
+	VPBROADCASTD 32(AX), Z2
+	VPBROADCASTD 40(AX), Z3
+
+next:
+	VPMOVZXBD (SI), Z0
+	VPMOVZXBD (BX), Z1
+	VPADDD    Z2, Z0, Z0
+	VPADDD    Z3, Z1, Z1
+	VPMULLD   Z1, Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      $+16, SI
+	ADDQ      $+16, BX
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func multiply8x16AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·multiply8x16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), DI
+	MOVQ         24(AX), DX
+	VPBROADCASTD 32(AX), Z2
+	VPBROADCASTD 40(AX), Z3
+
+next:
+	VPMOVZXBD (SI), Z0
+	VPMOVSXWD (BX), Z1
+	VPADDD    Z2, Z0, Z0
+	VPADDD    Z3, Z1, Z1
+	VPMULLD   Z1, Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      $+16, SI
+	ADDQ      $+32, BX
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func multiply16x8AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·multiply16x8AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), DI
+	MOVQ         24(AX), DX
+	VPBROADCASTD 32(AX), Z2
+	VPBROADCASTD 40(AX), Z3
+
+next:
+	VPMOVSXWD (SI), Z0
+	VPMOVZXBD (BX), Z1
+	VPADDD    Z2, Z0, Z0
+	VPADDD    Z3, Z1, Z1
+	VPMULLD   Z1, Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      $+32, SI
+	ADDQ      $+16, BX
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func multiply16x16AVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·multiply16x16AVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), DI
+	MOVQ         24(AX), DX
+	VPBROADCASTD 32(AX), Z2
+	VPBROADCASTD 40(AX), Z3
+
+next:
+	VPMOVSXWD (SI), Z0
+	VPMOVSXWD (BX), Z1
+	VPADDD    Z2, Z0, Z0
+	VPADDD    Z3, Z1, Z1
+	VPMULLD   Z1, Z0, Z0
+	VMOVDQU32 Z0, (DI)
+	ADDQ      $+32, SI
+	ADDQ      $+32, BX
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
 // func splitBlendAVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·splitBlendAVX512(SB), NOSPLIT, $0-8
@@ -32078,6 +32182,32 @@ limited:
 	ADDQ    DX, 176(AX)
 	DECQ    32(AX)
 	JNE     row
+	VZEROUPPER
+	RET
+
+// func multiply16x16AVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·multiply16x16AVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), BX
+	MOVQ         16(AX), DI
+	MOVQ         24(AX), DX
+	VPBROADCASTD 32(AX), Y2
+	VPBROADCASTD 40(AX), Y3
+
+next:
+	VPMOVSXWD (SI), Y0
+	VPMOVSXWD (BX), Y1
+	VPADDD    Y2, Y0, Y0
+	VPADDD    Y3, Y1, Y1
+	VPMULLD   Y1, Y0, Y0
+	VMOVDQU   Y0, (DI)
+	ADDQ      $+16, SI
+	ADDQ      $+16, BX
+	ADDQ      $+32, DI
+	DECQ      DX
+	JNE       next
 	VZEROUPPER
 	RET
 

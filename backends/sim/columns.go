@@ -17,6 +17,9 @@ func (m *Machine) prepareMap(k *hw.Kernel, e *epilogue) runner {
 		r = m.prepareBlend(k)
 	}
 	if r == nil {
+		r = m.prepareMultiply(k)
+	}
+	if r == nil {
 		r = m.prepareTable(k, true)
 	}
 	if r != nil {

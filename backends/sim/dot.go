@@ -424,6 +424,10 @@ func (r *asmDot[X]) write(s *State, to *dotOutput[X]) {
 // read brings the accumulators of n pixels of a group to the row of a scalar program.
 func (r *asmDot[X]) read(s *State, group, n int) {
 	oc, width := r.d.OC, r.groups[group].Width()
+	if oc == width {
+		kernels.ReadColumn(s.m.level, s.row[:n*oc], s.acc, 0)
+		return
+	}
 	for p := range n {
 		kernels.ReadColumn(s.m.level, s.row[p*oc+group*r.mg:][:r.mg], s.acc[p*width:], 0)
 	}

@@ -21,6 +21,7 @@ type step struct {
 	op      kernels.ColumnOp
 	two     bool // op on the columns a and b
 	imm     *kernels.Immediate
+	pixels  []int64 // op with one of these for each pixel
 	requant *kernels.RequantColumn
 }
 
@@ -50,8 +51,12 @@ func newEpilogue(k *hw.Kernel, level kernels.Level) *epilogue {
 		}
 		if o, ok := columnOps[s.Prim]; ok {
 			st.op, st.two = o, hw.Prims[s.Prim].Args == 2
-			if v := s.Imm; !st.two && (len(v.V) == 1 || v.By == hw.ByChannel) {
+			switch v := s.Imm; {
+			case st.two:
+			case len(v.V) == 1 || v.By == hw.ByChannel:
 				st.imm = kernels.NewImmediate(level, o, v.V)
+			case v.By == hw.ByPixel:
+				st.pixels = v.V
 			}
 		}
 		e.steps = append(e.steps, st)
@@ -153,8 +158,21 @@ func (e *epilogue) columns(s *State, n, pixel int) {
 			st.imm.Run(dst, a)
 		case st.two:
 			kernels.Columns(s.m.level, st.op, dst, a, b)
+		case st.pixels != nil:
+			spread(s.spread[:n], st.pixels[pixel:], e.channels)
+			kernels.Columns(s.m.level, st.op, dst, a, s.spread[:n])
 		default:
 			e.slow(st.instr, dst, a, b, pixel)
+		}
+	}
+}
+
+// spread repeats each number of a pixel for all of its channels.
+func spread(dst, v []int64, channels int) {
+	for i := 0; i < len(dst); i += channels {
+		x := v[i/channels]
+		for c := range dst[i : i+channels] {
+			dst[i+c] = x
 		}
 	}
 }

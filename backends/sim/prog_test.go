@@ -41,6 +41,18 @@ func randomMap(r *rand.Rand) *hw.Program {
 			wide := r.IntN(8)
 			k.Prog.Clamp(k.Prog.Last(), (r.Int64N(200)-200)<<wide, r.Int64N(300)<<wide)
 		}
+		if len(k.In) == 2 && len(k.Prog.Code) == 0 && r.IntN(3) == 0 { // a gate
+			a, b := 0, 1
+			if r.IntN(2) == 0 {
+				a = k.Prog.OpI(hw.AddI, 0, hw.Scalar(r.Int64N(1<<9)-1<<8))
+			}
+			if r.IntN(2) == 0 {
+				b = k.Prog.OpI(hw.AddI, 1, hw.Scalar(r.Int64N(1<<9)-1<<8))
+			}
+			k.Prog.OpI(hw.MulI, k.Prog.Op(hw.Mul, b, a), hw.Scalar(r.Int64N(1<<r.IntN(17)+1)))
+			k.Prog.OpI(hw.RshFloor+hw.Prim(r.IntN(8)), k.Prog.Last(), hw.Scalar(r.Int64N(40)))
+			k.Prog.Clamp(k.Prog.Last(), -r.Int64N(200), r.Int64N(300))
+		}
 		vec := func(lo, hi int64) hw.Vec {
 			n := []int{1, 1, c, pixels}[r.IntN(4)]
 			v := hw.Vec{V: make([]int64, n)}
@@ -98,7 +110,7 @@ func randomMap(r *rand.Rand) *hw.Program {
 // TestMap compares scalar programs by every level of this CPU with their definition, and sees that steps are fused and not fused.
 func TestMap(t *testing.T) {
 	for _, level := range kernels.Levels() {
-		fused, blends, splits, tables, prims := 0, 0, 0, 0, map[hw.Prim]int{}
+		fused, blends, splits, gates, tables, prims := 0, 0, 0, 0, 0, map[hw.Prim]int{}
 		for seed := range uint64(1500) {
 			r := rand.New(rand.NewPCG(seed, 11))
 			p := randomMap(r)
@@ -115,6 +127,8 @@ func TestMap(t *testing.T) {
 				if r.split != nil {
 					splits++
 				}
+			case *multiplied:
+				gates++
 			default:
 				tables++
 			}
@@ -139,8 +153,8 @@ func TestMap(t *testing.T) {
 				}
 			}
 		}
-		if fused < 100 || tables < 10 || min(blends, 10*splits) < 100 && level != kernels.Generic {
-			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, %d of them split, want more", level, fused, tables, blends, splits)
+		if fused < 100 || tables < 10 || min(blends, 10*splits, 5*gates) < 100 && level != kernels.Generic {
+			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, %d of them split, and %d gates, want more", level, fused, tables, blends, splits, gates)
 		}
 		for prim := range hw.Prims {
 			if prims[hw.Prim(prim)] < 20 {

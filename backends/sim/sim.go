@@ -103,6 +103,7 @@ type State struct {
 	copies  []cells   // as Machine.copies
 	row     []int64   // accumulators of a scalar program
 	cols    [][]int64 // scratch columns of scalar programs
+	spread  []int64   // and one of a number for each pixel
 	acc     []int32   // accumulators of native code
 	in      [][]int64
 	scratch cells // of native inputs, in the types of their buffers
@@ -113,7 +114,7 @@ type State struct {
 
 // NewState allocates all memory that runs need.
 func (m *Machine) NewState() *State {
-	s := &State{m: m, row: kernels.MakeColumn(m.row), acc: make([]int32, m.acc), reals: make([]float32, m.reals)}
+	s := &State{m: m, row: kernels.MakeColumn(m.row), spread: kernels.MakeColumn(m.row), acc: make([]int32, m.acc), reals: make([]float32, m.reals)}
 	for i := range m.layouts {
 		l, pad := &m.layouts[i], m.pads[i]
 		if !l.holds(pad) {

@@ -105,6 +105,11 @@ func generate() (map[string][]byte, error) {
 				l.blend(a, b, to, true)
 			}
 		}
+		for i := range 4 {
+			if a, b := 1+i/2, 1+i%2; zmm || i == 3 { // with AVX2 there are no buffers of bytes
+				l.multiply(a, b)
+			}
+		}
 		l.splitBlend()
 		l.columns()
 		l.planes()
