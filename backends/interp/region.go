@@ -97,7 +97,7 @@ func (p *plan) fieldable(steps []step, i int) bool {
 		_, ok := p.window(i)
 		x, y := n.In[0].Type.Shape[1], n.Out[0].Type.Shape[1]
 		return (o.Group == 1 || o.Group == x && x == y) && ok && len(p.consts[steps[i].in[1]].F) > 0
-	case *op.MaxPool:
+	case *op.MaxPool, *op.AveragePool:
 		_, ok := p.window(i)
 		return ok
 	case *op.Relu, *op.Clip:
@@ -132,8 +132,8 @@ func (p *plan) window(i int) (g kernels.FloatGeometry, ok bool) {
 		g.Groups = o.Group
 		b := g.Border()
 		return g, max(b.Top, b.Bottom) <= g.H && max(b.Left, b.Right) <= g.W
-	case *op.MaxPool:
-		s, err := o.Spatial()
+	case *op.MaxPool, *op.AveragePool:
+		s, err := o.(interface{ Spatial() (op.Spatial, error) }).Spatial()
 		if err != nil || len(s.Kernel) != 2 {
 			return g, false
 		}
@@ -343,6 +343,11 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Relu:
 		f := b.field(x)
 		run = func(y, x, _ []float32, images int) { kernels.Relu(b.level, y[:images*f.Size()], x) }
+	case *op.AveragePool:
+		g, _ := b.p.window(i)
+		w, _ := n.Op.(*op.AveragePool).Spatial()
+		c := kernels.NewFieldAverage(b.level, g, b.field(x), b.field(out), n.Op.(*op.AveragePool).Counts(w, n.In[0].Type.Shape, n.Out[0].Type.Shape))
+		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }
 	case *op.GlobalAveragePool:
 		c := kernels.NewFieldMean(b.level, b.field(x), b.field(out))
 		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }

@@ -83,6 +83,10 @@ func regionNet(r *rand.Rand) *ir.Graph {
 				w = add(&op.GlobalAveragePool{}, v)
 				break
 			}
+			if v.Type.Shape[2] > 3 && r.IntN(2) == 0 {
+				w = add(&op.AveragePool{KernelShape: []int{3, 3}, Pads: []int{1, 0, 1, 1}, Strides: []int{2, 1 + r.IntN(2)}, CountIncludePad: r.IntN(2) == 0, CeilMode: r.IntN(2) == 0}, v)
+				break
+			}
 			in := []*ir.Value{v}
 			for _, u := range vals {
 				if len(in) < 3 && slices.Equal(u.Type.Shape[2:], v.Type.Shape[2:]) {

@@ -10,13 +10,17 @@ type FieldMax struct {
 	parts     []maxPart // of planes: one, of registers of the first plane, without taps
 }
 
-// maxPart are pixels that have the same taps inside of the image. All are places in bytes.
-type maxPart struct{ off, pix, to []int32 }
+// maxPart are pixels that have the same taps inside of the image, and in an average the same number under the sum. All else are places in bytes.
+type maxPart struct {
+	off, pix, to []int32
+	count        float32
+}
 
 // maxArgs is what the kernels of gen/field.go take.
 type maxArgs struct {
 	x, dst, pix, out, off unsafe.Pointer
 	taps, pixels, blocks  int
+	count                 float32
 }
 
 // maxPlanesArgs is what the kernels of gen/floatplanes.go take.
@@ -52,28 +56,52 @@ func NewFieldMax(level Level, g FloatGeometry, in, out Field) *FieldMax {
 		f.row, f.rows = 4*g.DH*in.rowStep(), g.KH
 		return f
 	}
-	part := map[[2]taps]int{}
+	f.parts = windowParts(g, in, out, nil)
+	return f
+}
+
+// FieldAverage is the mean over windows of a field with channels last, in the arithmetic of op.AveragePool.
+type FieldAverage struct{ FieldMax }
+
+// NewFieldAverage is as NewFieldMax; counts are the numbers that sums are divided by, pixel by pixel.
+func NewFieldAverage(level Level, g FloatGeometry, in, out Field, counts []int) *FieldAverage {
+	return &FieldAverage{FieldMax{in: in, out: out, k: columnsOf(level), parts: windowParts(g, in, out, counts)}}
+}
+
+// Run computes y of some images x.
+func (f *FieldAverage) Run(y, x []float32, images int) { f.windows(f.k.averageFloats, y, x, images) }
+
+// windowParts groups the pixels of a result with channels last.
+func windowParts(g FloatGeometry, in, out Field, counts []int) (parts []maxPart) {
+	type key struct {
+		rows, cols taps
+		count      int
+	}
+	part := map[key]int{}
 	for y := range g.OH {
 		for x := range g.OW {
-			at := [2]taps{inside(g.KH, g.DH, y*g.SH-g.PH, g.H), inside(g.KW, g.DW, x*g.SW-g.PW, g.W)}
+			at := key{rows: inside(g.KH, g.DH, y*g.SH-g.PH, g.H), cols: inside(g.KW, g.DW, x*g.SW-g.PW, g.W)}
+			if counts != nil {
+				at.count = counts[y*g.OW+x]
+			}
 			i, ok := part[at]
 			if !ok {
-				i = len(f.parts)
+				i = len(parts)
 				part[at] = i
-				var p maxPart
-				for ky := at[0].first; ky < at[0].end; ky++ {
-					for kx := at[1].first; kx < at[1].end; kx++ {
+				p := maxPart{count: float32(at.count)}
+				for ky := at.rows.first; ky < at.rows.end; ky++ {
+					for kx := at.cols.first; kx < at.cols.end; kx++ {
 						p.off = append(p.off, int32(4*(ky*g.DH*in.rowStep()+kx*g.DW*in.Step)))
 					}
 				}
-				f.parts = append(f.parts, p)
+				parts = append(parts, p)
 			}
-			p := &f.parts[i]
+			p := &parts[i]
 			p.pix = append(p.pix, int32(4*in.at(y*g.SH-g.PH, x*g.SW-g.PW)))
 			p.to = append(p.to, int32(4*out.at(y, x)))
 		}
 	}
-	return f
+	return parts
 }
 
 // taps are those of a window from the first one up to an end.
@@ -92,7 +120,10 @@ func inside(n, dilation, at, size int) taps {
 }
 
 // Run computes y of some images x. A maximum of zeros may have either sign.
-func (f *FieldMax) Run(y, x []float32, images int) {
+func (f *FieldMax) Run(y, x []float32, images int) { f.windows(f.k.maxFloats, y, x, images) }
+
+// windows runs a kernel, or where there are planes that of maxima.
+func (f *FieldMax) windows(k kernel, y, x []float32, images int) {
 	xs, ys := f.in.Size(), f.out.Size()
 	y, x = y[:images*ys], x[:images*xs]
 	for n := range images {
@@ -105,8 +136,8 @@ func (f *FieldMax) Run(y, x []float32, images int) {
 		for i := range f.parts {
 			p := &f.parts[i]
 			a := maxArgs{x: unsafe.Pointer(&x[n*xs]), dst: unsafe.Pointer(&y[n*ys]), pix: unsafe.Pointer(&p.pix[0]), out: unsafe.Pointer(&p.to[0]),
-				off: unsafe.Pointer(&p.off[0]), taps: len(p.off), pixels: len(p.pix), blocks: f.out.Step / (2 * f.k.lanes)}
-			f.k.maxFloats.call(unsafe.Pointer(&a))
+				off: unsafe.Pointer(&p.off[0]), taps: len(p.off), pixels: len(p.pix), blocks: f.out.Step / (2 * f.k.lanes), count: p.count}
+			k.call(unsafe.Pointer(&a))
 		}
 	}
 }

@@ -89,6 +89,7 @@ const (
 	kWinogradOutputAVX512
 	kMaxFloatsAVX512
 	kMeanFloatsAVX512
+	kAverageFloatsAVX512
 	kSplitTilesAVX512
 	kTilesStride8AVX512
 	kAlongTiles8AVX512
@@ -196,6 +197,7 @@ const (
 	kWinogradOutputAVX2
 	kMaxFloatsAVX2
 	kMeanFloatsAVX2
+	kAverageFloatsAVX2
 	kTiles16AVX2
 	kSplitTilesAVX2
 	kTilesStride8AVX2
@@ -419,6 +421,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX512(a)
 	case kMeanFloatsAVX512:
 		meanFloatsAVX512(a)
+	case kAverageFloatsAVX512:
+		averageFloatsAVX512(a)
 	case kSplitTilesAVX512:
 		splitTilesAVX512(a)
 	case kTilesStride8AVX512:
@@ -633,6 +637,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		maxFloatsAVX2(a)
 	case kMeanFloatsAVX2:
 		meanFloatsAVX2(a)
+	case kAverageFloatsAVX2:
+		averageFloatsAVX2(a)
 	case kTiles16AVX2:
 		tiles16AVX2(a)
 	case kSplitTilesAVX2:
@@ -994,6 +1000,9 @@ func maxFloatsAVX512(a unsafe.Pointer)
 func meanFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func averageFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func splitTilesAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -1313,6 +1322,9 @@ func maxFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func meanFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func averageFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tiles16AVX2(a unsafe.Pointer)

@@ -8810,6 +8810,52 @@ pixel:
 	VZEROUPPER
 	RET
 
+// func averageFloatsAVX512(a *byte)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·averageFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), R9
+	MOVQ 48(AX), R11
+
+pixel:
+	MOVLQSX (R8), SI
+	MOVLQSX (R9), DI
+	ADDQ    (AX), SI
+	ADDQ    8(AX), DI
+	MOVQ    56(AX), R10
+
+block:
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+	MOVLQSX (BX), R12
+	VXORPS  Z0, Z0, Z0
+	VADDPS  (SI)(R12*1), Z0, Z0
+	JMP     next
+
+tap:
+	MOVLQSX (BX), R12
+	VADDPS  (SI)(R12*1), Z0, Z0
+
+next:
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	VBROADCASTSS 64(AX), Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (DI)
+	ADDQ         $+64, SI
+	ADDQ         $+64, DI
+	DECQ         R10
+	JNE          block
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R11
+	JNE          pixel
+	VZEROUPPER
+	RET
+
 // func splitTilesAVX512(a *byte)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·splitTilesAVX512(SB), NOSPLIT, $0-8
@@ -27140,6 +27186,52 @@ pixel:
 	ADDQ       $+32, DI
 	DECQ       R10
 	JNE        block
+	VZEROUPPER
+	RET
+
+// func averageFloatsAVX2(a *byte)
+// Requires: AVX
+TEXT ·averageFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 16(AX), R8
+	MOVQ 24(AX), R9
+	MOVQ 48(AX), R11
+
+pixel:
+	MOVLQSX (R8), SI
+	MOVLQSX (R9), DI
+	ADDQ    (AX), SI
+	ADDQ    8(AX), DI
+	MOVQ    56(AX), R10
+
+block:
+	MOVQ    32(AX), BX
+	MOVQ    40(AX), CX
+	LEAQ    (BX)(CX*4), CX
+	MOVLQSX (BX), R12
+	VXORPS  Y0, Y0, Y0
+	VADDPS  (SI)(R12*1), Y0, Y0
+	JMP     next
+
+tap:
+	MOVLQSX (BX), R12
+	VADDPS  (SI)(R12*1), Y0, Y0
+
+next:
+	ADDQ         $0x04, BX
+	CMPQ         BX, CX
+	JNE          tap
+	VBROADCASTSS 64(AX), Y1
+	VDIVPS       Y1, Y0, Y0
+	VMOVUPS      Y0, (DI)
+	ADDQ         $+32, SI
+	ADDQ         $+32, DI
+	DECQ         R10
+	JNE          block
+	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
+	DECQ         R11
+	JNE          pixel
 	VZEROUPPER
 	RET
 

@@ -282,13 +282,41 @@ const (
 	maxTaps
 	maxPixels
 	maxBlocks
+	maxCount // of averages, a float32 number
 )
 
 // maxFloats is the maximum over windows, channels last. What is not a number stays: the instruction gives its second operand then, so both orders
 // together have it.
 func (a lanes) maxFloats() {
-	name := "maxFloats" + a.suffix()
-	a.begin(name, name+" is FloatMax.Run.")
+	a.windowFloats("maxFloats", "FieldMax", func(m operand.Mem, first bool) {
+		if first {
+			a.VMOVUPS(m, a.v(0))
+			return
+		}
+		a.VMOVUPS(m, a.v(1))
+		a.VMAXPS(a.v(0), a.v(1), a.v(2))
+		a.VMAXPS(a.v(1), a.v(0), a.v(1))
+		a.VORPS(a.v(1), a.v(2), a.v(0))
+	}, func() {})
+}
+
+// averageFloats is the sum of each window, tap by tap, over a number.
+func (a lanes) averageFloats() {
+	a.windowFloats("averageFloats", "FieldAverage", func(m operand.Mem, first bool) {
+		if first {
+			a.VXORPS(a.v(0), a.v(0), a.v(0))
+		}
+		a.VADDPS(m, a.v(0), a.v(0))
+	}, func() {
+		a.VBROADCASTSS(field(maxCount), a.v(1))
+		a.VDIVPS(a.v(1), a.v(0), a.v(0))
+	})
+}
+
+// windowFloats is a function over windows, channels last: of the first tap and each of the others, and finish for the result in register 0.
+func (a lanes) windowFloats(name, owner string, tap func(m operand.Mem, first bool), finish func()) {
+	name += a.suffix()
+	a.begin(name, name+" is "+owner+".Run for some pixels of an image.")
 	x, dst, off, end, pix, out, blocks, n, k := reg.RSI, reg.RDI, reg.RBX, reg.RCX, reg.R8, reg.R9, reg.R10, reg.R11, reg.R12
 	a.MOVQ(field(maxPix), pix)
 	a.MOVQ(field(maxOut), out)
@@ -304,18 +332,16 @@ func (a lanes) maxFloats() {
 	a.MOVQ(field(maxTaps), end)
 	a.LEAQ(operand.Mem{Base: off, Index: end, Scale: 4}, end)
 	a.MOVLQSX(at(off, 0), k)
-	a.VMOVUPS(operand.Mem{Base: x, Index: k, Scale: 1}, a.v(0))
+	tap(operand.Mem{Base: x, Index: k, Scale: 1}, true)
 	a.JMP(operand.LabelRef("next"))
 	a.Label("tap")
 	a.MOVLQSX(at(off, 0), k)
-	a.VMOVUPS(operand.Mem{Base: x, Index: k, Scale: 1}, a.v(1))
-	a.VMAXPS(a.v(0), a.v(1), a.v(2))
-	a.VMAXPS(a.v(1), a.v(0), a.v(1))
-	a.VORPS(a.v(1), a.v(2), a.v(0))
+	tap(operand.Mem{Base: x, Index: k, Scale: 1}, false)
 	a.Label("next")
 	a.ADDQ(operand.Imm(4), off)
 	a.CMPQ(off, end)
 	a.JNE(operand.LabelRef("tap"))
+	finish()
 	a.VMOVUPS(a.v(0), at(dst, 0))
 	a.ADDQ(operand.I32(a.bytes()), x)
 	a.ADDQ(operand.I32(a.bytes()), dst)

@@ -97,6 +97,7 @@ func generate() (map[string][]byte, error) {
 		l.winogradOutput()
 		l.maxFloats()
 		l.meanFloats()
+		l.averageFloats()
 		l.winograd()
 		l.line()
 		for i := range 8 {
