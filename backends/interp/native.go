@@ -115,16 +115,10 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			m.run(y.F, x.F)
 			return y
 		}
-	case *op.Relu:
+	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
 		if x.F != nil {
 			y := inPlace()
-			kernels.Relu(p.level, y.F, x.F)
-			return y
-		}
-	case *op.Clip:
-		if x.F != nil {
-			y := inPlace()
-			kernels.Clip(p.level, y.F, x.F, o.Min, o.Max)
+			pointwise(p.level, n.Op, y.F, x.F)
 			return y
 		}
 	case *op.Add:

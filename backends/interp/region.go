@@ -100,8 +100,10 @@ func (p *plan) fieldable(steps []step, i int) bool {
 	case *op.MaxPool, *op.AveragePool:
 		_, ok := p.window(i)
 		return ok
-	case *op.Relu, *op.Clip:
-		return limitOf(o) > 0
+	case *op.Relu, *op.LeakyRelu, *op.HardSwish:
+		return true
+	case *op.Clip:
+		return limitOf(o) > 0 // the border stays 0
 	case *op.GlobalAveragePool:
 		return true
 	case *op.Concat:
@@ -252,7 +254,7 @@ func (b *regionBuilder) takesPlanes(slot, first, end int) bool {
 			ok = !g.Winograd() && g.Groups == 1
 		case *op.MaxPool:
 			ok = g.MaxPlanes(b.level) && b.takesPlanes(b.m.steps[i].out[0], first, end)
-		case *op.Relu, *op.Clip:
+		case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
 			ok = b.takesPlanes(b.m.steps[i].out[0], first, end)
 		}
 		if !ok {
@@ -340,9 +342,6 @@ func (b *regionBuilder) step(i, end int) {
 		g, _ := b.p.window(i)
 		c := kernels.NewFieldMax(b.level, g, b.field(x), b.field(out))
 		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }
-	case *op.Relu:
-		f := b.field(x)
-		run = func(y, x, _ []float32, images int) { kernels.Relu(b.level, y[:images*f.Size()], x) }
 	case *op.AveragePool:
 		g, _ := b.p.window(i)
 		w, _ := n.Op.(*op.AveragePool).Spatial()
@@ -354,9 +353,9 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Concat:
 		b.join(s, i)
 		return
-	case *op.Clip:
-		f, most := b.field(x), float32(limitOf(n.Op))
-		run = func(y, x, _ []float32, images int) { kernels.Clip(b.level, y[:images*f.Size()], x, 0, most) }
+	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
+		f := b.field(x)
+		run = func(y, x, _ []float32, images int) { pointwise(b.level, n.Op, y[:images*f.Size()], x) }
 	case *op.Add:
 		f := b.field(x)
 		add = s.in[1]
@@ -388,6 +387,20 @@ func (b *regionBuilder) join(s step, i int) {
 		channel += from.C
 	}
 	b.release(i, s.in...)
+}
+
+// pointwise computes y of as many elements of x, which may be the same memory, by native code.
+func pointwise(level kernels.Level, o ir.Op, y, x []float32) {
+	switch o := o.(type) {
+	case *op.Relu:
+		kernels.Relu(level, y, x)
+	case *op.Clip:
+		kernels.Clip(level, y, x, o.Min, o.Max)
+	case *op.LeakyRelu:
+		kernels.LeakyRelu(level, y, x, o.Alpha)
+	case *op.HardSwish:
+		kernels.HardSwish(level, y, x)
+	}
 }
 
 // limitOf is what an operator limits its input to, above 0; 0 where it does something else.

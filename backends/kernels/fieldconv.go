@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// FieldConv is a convolution from field to field, without groups or with channels kept apart. Lanes are channels; where the result is planes, they are pixels (see
-// floatplanes.go). It is immutable and safe for concurrent use.
+// FieldConv is a convolution from field to field, without groups or with channels kept apart. Lanes are channels; where the result is planes,
+// they are pixels (see floatplanes.go). It is immutable and safe for concurrent use.
 type FieldConv struct {
 	FloatGeometry
 	in, out Field
@@ -29,8 +29,8 @@ func (g *FloatGeometry) Border() Border {
 	return Border{g.PH, g.PW, max((oh-1)*g.SH+(g.KH-1)*g.DH+1-g.PH-g.H, 0), max((ow-1)*g.SW+(g.KW-1)*g.DW+1-g.PW-g.W, 0)}
 }
 
-// NewFieldConv packs weights [OC][C/Groups][KH][KW], with 1 or C groups of C results, and a bias [OC], or none. The fields have the sizes of the geometry, in its border. Where
-// not all products are made in turn it is for every level, else for native ones.
+// NewFieldConv packs weights [OC][C/Groups][KH][KW], with 1 group or C ones of a result each, and a bias [OC], or none. The fields have the
+// sizes of the geometry, in its border. Where not all products are made in turn it is for every level, else for native ones.
 func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32) *FieldConv {
 	f := &FieldConv{FloatGeometry: g, in: in, out: out, level: level, k: columnsOf(level), bias: make([]float32, max(out.Step, out.Planes))}
 	copy(f.bias, bias)

@@ -70,6 +70,8 @@ const (
 	kReluFloatsAVX512
 	kClipFloatsAVX512
 	kAddFloatsAVX512
+	kLeakyFloatsAVX512
+	kHardSwishFloatsAVX512
 	kFloat8x2AVX512
 	kFloat4x2AVX512
 	kFloat8x1AVX512
@@ -178,6 +180,8 @@ const (
 	kReluFloatsAVX2
 	kClipFloatsAVX2
 	kAddFloatsAVX2
+	kLeakyFloatsAVX2
+	kHardSwishFloatsAVX2
 	kFloat6x2AVX2
 	kFloat4x2AVX2
 	kFloat8x1AVX2
@@ -383,6 +387,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		clipFloatsAVX512(a)
 	case kAddFloatsAVX512:
 		addFloatsAVX512(a)
+	case kLeakyFloatsAVX512:
+		leakyFloatsAVX512(a)
+	case kHardSwishFloatsAVX512:
+		hardSwishFloatsAVX512(a)
 	case kFloat8x2AVX512:
 		float8x2AVX512(a)
 	case kFloat4x2AVX512:
@@ -599,6 +607,10 @@ func (k kernel) call(a unsafe.Pointer) {
 		clipFloatsAVX2(a)
 	case kAddFloatsAVX2:
 		addFloatsAVX2(a)
+	case kLeakyFloatsAVX2:
+		leakyFloatsAVX2(a)
+	case kHardSwishFloatsAVX2:
+		hardSwishFloatsAVX2(a)
 	case kFloat6x2AVX2:
 		float6x2AVX2(a)
 	case kFloat4x2AVX2:
@@ -943,6 +955,12 @@ func clipFloatsAVX512(a unsafe.Pointer)
 func addFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func leakyFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func hardSwishFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func float8x2AVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -1265,6 +1283,12 @@ func clipFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func addFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func leakyFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func hardSwishFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func float6x2AVX2(a unsafe.Pointer)

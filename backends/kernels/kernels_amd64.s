@@ -5422,6 +5422,68 @@ next:
 	VZEROUPPER
 	RET
 
+// func leakyFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·leakyFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXORQ       Z2, Z2, Z2
+	VBROADCASTSS 40(AX), Z3
+	VBROADCASTSS 48(AX), Z4
+	VBROADCASTSS 56(AX), Z5
+
+next:
+	VMOVUPS (SI), Z0
+	VCMPPS  $0x01, Z2, Z0, K1
+	VMULPS  Z3, Z0, K1, Z0
+	VMOVUPS Z0, (DI)
+	ADDQ    $+64, SI
+	ADDQ    $+64, DI
+	DECQ    DX
+	JNE     next
+	VZEROUPPER
+	RET
+
+// func hardSwishFloatsAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·hardSwishFloatsAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXORQ       Z2, Z2, Z2
+	VBROADCASTSD (BX), Z3
+	VBROADCASTSD 8(BX), Z4
+	VBROADCASTSD 16(BX), Z5
+
+next:
+	VCVTPS2PD (SI), Z0
+	VDIVPD    Z3, Z0, Z1
+	VADDPD    Z4, Z1, Z1
+	VMAXPD    Z2, Z1, Z1
+	VMINPD    Z5, Z1, Z1
+	VMULPD    Z1, Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, (DI)
+	VCVTPS2PD 32(SI), Z0
+	VDIVPD    Z3, Z0, Z1
+	VADDPD    Z4, Z1, Z1
+	VMAXPD    Z2, Z1, Z1
+	VMINPD    Z5, Z1, Z1
+	VMULPD    Z1, Z0, Z0
+	VCVTPD2PS Z0, Y0
+	VMOVUPS   Y0, 32(DI)
+	ADDQ      $+64, SI
+	ADDQ      $+64, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
 // func float8x2AVX512(a *byte)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·float8x2AVX512(SB), NOSPLIT, $0-8
@@ -24017,6 +24079,69 @@ next:
 	ADDQ    $+32, DI
 	DECQ    DX
 	JNE     next
+	VZEROUPPER
+	RET
+
+// func leakyFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·leakyFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXOR        Y2, Y2, Y2
+	VBROADCASTSS 40(AX), Y3
+	VBROADCASTSS 48(AX), Y4
+	VBROADCASTSS 56(AX), Y5
+
+next:
+	VMOVUPS   (SI), Y0
+	VCMPPS    $0x01, Y2, Y0, Y6
+	VMULPS    Y3, Y0, Y1
+	VBLENDVPS Y6, Y1, Y0, Y0
+	VMOVUPS   Y0, (DI)
+	ADDQ      $+32, SI
+	ADDQ      $+32, DI
+	DECQ      DX
+	JNE       next
+	VZEROUPPER
+	RET
+
+// func hardSwishFloatsAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·hardSwishFloatsAVX2(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         8(AX), SI
+	MOVQ         (AX), DI
+	MOVQ         16(AX), BX
+	MOVQ         32(AX), DX
+	VPXOR        Y2, Y2, Y2
+	VBROADCASTSD (BX), Y3
+	VBROADCASTSD 8(BX), Y4
+	VBROADCASTSD 16(BX), Y5
+
+next:
+	VCVTPS2PD  (SI), Y0
+	VDIVPD     Y3, Y0, Y1
+	VADDPD     Y4, Y1, Y1
+	VMAXPD     Y2, Y1, Y1
+	VMINPD     Y5, Y1, Y1
+	VMULPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, (DI)
+	VCVTPS2PD  16(SI), Y0
+	VDIVPD     Y3, Y0, Y1
+	VADDPD     Y4, Y1, Y1
+	VMAXPD     Y2, Y1, Y1
+	VMINPD     Y5, Y1, Y1
+	VMULPD     Y1, Y0, Y0
+	VCVTPD2PSY Y0, X0
+	VMOVUPS    X0, 16(DI)
+	ADDQ       $+32, SI
+	ADDQ       $+32, DI
+	DECQ       DX
+	JNE        next
 	VZEROUPPER
 	RET
 

@@ -152,7 +152,8 @@ var columns512 = columnKernels{
 			{{kBlend16x16to8AVX512, kSignBlend16x16to8AVX512}, {kBlend16x16to16AVX512, kSignBlend16x16to16AVX512}},
 		},
 	},
-	line: kLineAVX512, relu: kReluFloatsAVX512, clip: kClipFloatsAVX512, floatDeep: kFloatDeep8x1AVX512, addFloats: kAddFloatsAVX512,
+	multiply: [2][2]kernel{{kMultiply8x8AVX512, kMultiply8x16AVX512}, {kMultiply16x8AVX512, kMultiply16x16AVX512}},
+	line:     kLineAVX512, relu: kReluFloatsAVX512, clip: kClipFloatsAVX512, leaky: kLeakyFloatsAVX512, hardSwish: kHardSwishFloatsAVX512, floatDeep: kFloatDeep8x1AVX512, addFloats: kAddFloatsAVX512,
 	float8: kFloat8x1AVX512, float2: kFloat8x2AVX512, float4x2: kFloat4x2AVX512,
 	float1:     [panelBlocks]kernel{kFloat1x1AVX512, kFloat1x2AVX512, kFloat1x3AVX512, kFloat1x4AVX512, kFloat1x5AVX512, kFloat1x6AVX512, kFloat1x7AVX512, kFloat1x8AVX512},
 	winogradIn: kWinogradInputAVX512, winogradOut: kWinogradOutputAVX512, maxFloats: kMaxFloatsAVX512, meanFloats: kMeanFloatsAVX512, averageFloats: kAverageFloatsAVX512, maxPlanes: kMaxPlanesAVX512,
@@ -167,8 +168,7 @@ var columns512 = columnKernels{
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
 		}, productsForm{kHalfProducts, 4, 1}, zen4, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{120, 150}, far: 16}},
 	quantize: [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2, reals: [2]kernel{kReals8AVX512, kReals16AVX512},
-	multiply: [2][2]kernel{{kMultiply8x8AVX512, kMultiply8x16AVX512}, {kMultiply16x8AVX512, kMultiply16x16AVX512}},
-	bytes:    poolKernels{kMax8AVX512, kDeep8AVX512, kDeepRequant8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512, kDeepRequant16AVX512},
+	bytes: poolKernels{kMax8AVX512, kDeep8AVX512, kDeepRequant8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512, kDeepRequant16AVX512},
 }
 
 // zen4 tells AMD's Zen 4, which multiplies one register of 512 bits in a cycle, from CPUs that multiply two: those that came with the 16-bit
@@ -179,10 +179,10 @@ var columns256 = columnKernels{
 	lanes: 4,
 	ops:   [numColumnOps]kernel{kAddColumnAVX2, kSubColumnAVX2, kMulColumnAVX2, kMaxColumnAVX2, kMinColumnAVX2},
 	scale: kScaleColumnAVX2, from8: kFrom8ColumnAVX2, from16: kFrom16ColumnAVX2, from32: kFrom32ColumnAVX2,
-	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2][2]kernel{{}, {{}, {{}, {kBlend16x16to16AVX2, kSignBlend16x16to16AVX2}}}}, line: kLineAVX2, relu: kReluFloatsAVX2, clip: kClipFloatsAVX2, floatDeep: kFloatDeep8x1AVX2, addFloats: kAddFloatsAVX2,
+	to16: kTo16ColumnAVX2, widen: kWidenAVX2, finish16: kFinish16AVX2, rescale16: kScale16AVX2, grid: kGridAVX2, blend: [2][2][2][2]kernel{{}, {{}, {{}, {kBlend16x16to16AVX2, kSignBlend16x16to16AVX2}}}}, line: kLineAVX2, relu: kReluFloatsAVX2, clip: kClipFloatsAVX2, leaky: kLeakyFloatsAVX2, hardSwish: kHardSwishFloatsAVX2, floatDeep: kFloatDeep8x1AVX2, addFloats: kAddFloatsAVX2,
 	nearest:    [2]nearestKernels{{}, {kNearest16AVX2, kNearestPool16AVX2}},
-	splitBlend: kSplitBlendAVX2,
-	float8:     kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2,
+	splitBlend: kSplitBlendAVX2, multiply: [2][2]kernel{{}, {0, kMultiply16x16AVX2}},
+	float8: kFloat8x1AVX2, float2: kFloat6x2AVX2, float4x2: kFloat4x2AVX2,
 	float1:     [panelBlocks]kernel{kFloat1x1AVX2, kFloat1x2AVX2, kFloat1x3AVX2, kFloat1x4AVX2, kFloat1x5AVX2, kFloat1x6AVX2, kFloat1x7AVX2, kFloat1x8AVX2},
 	winogradIn: kWinogradInputAVX2, winogradOut: kWinogradOutputAVX2, maxFloats: kMaxFloatsAVX2, meanFloats: kMeanFloatsAVX2, averageFloats: kAverageFloatsAVX2, maxPlanes: kMaxPlanesAVX2,
 	planes: [2]floatPart{{kernel: kFloatPlanes4x2AVX2, tile: 2}, {kernel: kFloatPlanes6x2AVX2, tile: 2}},
@@ -191,5 +191,5 @@ var columns256 = columnKernels{
 		[3][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}},
 		[3][2]kernel{{0, kPoolTiles16AVX2}, {0, kPoolTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}}, productsForm{}, false,
 		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
-	quantize: [2]kernel{kQuantize8AVX2, kQuantize16AVX2}, weave: kWeaveAVX2, reals: [2]kernel{0, kReals16AVX2}, multiply: [2][2]kernel{{}, {0, kMultiply16x16AVX2}},
+	quantize: [2]kernel{kQuantize8AVX2, kQuantize16AVX2}, weave: kWeaveAVX2, reals: [2]kernel{0, kReals16AVX2},
 }

@@ -79,6 +79,8 @@ func generate() (map[string][]byte, error) {
 		}
 		l.grid()
 		l.elementwises()
+		l.leakyFloats()
+		l.hardSwishFloats()
 		wide := 6 // pixels that leave registers for weights, an element and a product
 		if zmm {
 			wide = 8

@@ -1,0 +1,42 @@
+package kernels
+
+import (
+	"math"
+	"unsafe"
+)
+
+// LeakyRelu computes dst = src, or alpha times it where that is negative.
+func LeakyRelu(level Level, dst, src []float32, alpha float32) {
+	src = src[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil && len(dst) >= 2*k.lanes {
+		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), count: len(dst) / (2 * k.lanes), add: int64(math.Float32bits(alpha))}
+		k.leaky.call(unsafe.Pointer(&a))
+		done = a.count * 2 * k.lanes
+	}
+	for i := done; i < len(dst); i++ {
+		v := src[i]
+		if v < 0 {
+			v *= alpha
+		}
+		dst[i] = v
+	}
+}
+
+// hardSwishNumbers are what the kernel of HardSwish wants.
+var hardSwishNumbers = [3]float64{6, 0.5, 1}
+
+// HardSwish computes dst = src*min(max(src/6+1/2, 0), 1) in float64.
+func HardSwish(level Level, dst, src []float32) {
+	src = src[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil && len(dst) >= 2*k.lanes {
+		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), b: unsafe.Pointer(&hardSwishNumbers), count: len(dst) / (2 * k.lanes)}
+		k.hardSwish.call(unsafe.Pointer(&a))
+		done = a.count * 2 * k.lanes
+	}
+	for i := done; i < len(dst); i++ {
+		v := float64(src[i])
+		dst[i] = float32(v * min(max(v/6+0.5, 0), 1))
+	}
+}
