@@ -239,6 +239,9 @@ const (
 	kPixelPoints6AVX2
 	kPointPlanesAVX2
 	kNextPointPlanesAVX2
+	kPointTilesAVX2
+	kPointPoolAVX2
+	kProducts5x2AVX2
 	kPixelRequantAVX2
 	kWideDot2x2AVX2
 	kWideDot2x1AVX2
@@ -725,6 +728,12 @@ func (k kernel) call(a unsafe.Pointer) {
 		pointPlanesAVX2(a)
 	case kNextPointPlanesAVX2:
 		nextPointPlanesAVX2(a)
+	case kPointTilesAVX2:
+		pointTilesAVX2(a)
+	case kPointPoolAVX2:
+		pointPoolAVX2(a)
+	case kProducts5x2AVX2:
+		products5x2AVX2(a)
 	case kPixelRequantAVX2:
 		pixelRequantAVX2(a)
 	case kWideDot2x2AVX2:
@@ -1460,6 +1469,15 @@ func pointPlanesAVX2(a unsafe.Pointer)
 
 //go:noescape
 func nextPointPlanesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func pointTilesAVX2(a unsafe.Pointer)
+
+//go:noescape
+func pointPoolAVX2(a unsafe.Pointer)
+
+//go:noescape
+func products5x2AVX2(a unsafe.Pointer)
 
 //go:noescape
 func pixelRequantAVX2(a unsafe.Pointer)

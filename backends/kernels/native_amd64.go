@@ -109,7 +109,8 @@ var (
 		sums: [3]kernel{kPixels2AVX512, kPixels4AVX512, kPixels6AVX512}, requant: kPixelRequantAVX512}
 	pixels256 = pixelKernels{level: AVX2, lanes: 8, size: 2, rows: 1, most: 12, planes: kPlanesAVX2,
 		sums: [3]kernel{kPixels2AVX2, kPixels4AVX2, kPixels6AVX2}, requant: kPixelRequantAVX2,
-		points: &pointKernels{pairs: kPointPlanesAVX2, next: kNextPointPlanesAVX2, sums: [3]kernel{kPixelPoints2AVX2, kPixelPoints4AVX2, kPixelPoints6AVX2}}}
+		points: &pointKernels{pairs: kPointPlanesAVX2, next: kNextPointPlanesAVX2, sums: [3]kernel{kPixelPoints2AVX2, kPixelPoints4AVX2, kPixelPoints6AVX2},
+			tiles: kPointTilesAVX2, products: [2]productsForm{{kProducts4x2AVX2, 4, 2}, {kProducts5x2AVX2, 5, 2}}, pool: kPointPoolAVX2}}
 )
 
 // tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.

@@ -18,6 +18,9 @@ type pixelPoints struct {
 type pointKernels struct {
 	pairs, next kernel    // make planes: of pairs of channels, and of the row with the next one
 	sums        [3]kernel // of 2, 4 and 6 channels
+
+	tiles, pool kernel // of PointPool
+	products    [2]productsForm
 }
 
 // pointPlanesArgs is what the kernels take that make planes.
@@ -46,12 +49,20 @@ var pointWeights = [6][5]int64{{6}, {-4, -4, -4, -4, -4}, {-4, 4, -4, 4, -4}, {1
 
 // newPixelPoints is nil where there is none, or numbers are too large.
 func newPixelPoints(k *pixelKernels, s *PixelShape, w []int32, oc int) *pixelPoints {
-	if k.points == nil || s.KW != 5 || s.SW != 1 {
+	if k.points == nil || !pointsFit(s, w, oc) {
 		return nil
+	}
+	return &pixelPoints{k: k.points, pairs: s.C / 2, odd: s.C%2 > 0}
+}
+
+// pointsFit tells whether windows are of pointWeights' width, transformed elements and weights fit 16 bits, and 24 times each sum 32 bits.
+func pointsFit(s *PixelShape, w []int32, oc int) bool {
+	if s.KW != len(pointWeights[0]) || s.SW != 1 {
+		return false
 	}
 	most := max(s.Hi, -s.Lo)
 	if 10*most > mostWord { // as B^T has 4, -5 and 1 in a row
-		return nil
+		return false
 	}
 	run := s.KW * s.C
 	each := len(w) / oc
@@ -62,16 +73,16 @@ func newPixelPoints(k *pixelKernels, s *PixelShape, w []int32, oc int) *pixelPoi
 			if i%run < s.C {
 				for p := range pointWeights {
 					if u := pointWeight(w[o*each+i:], s.C, p); abs(u) > mostWord {
-						return nil
+						return false
 					}
 				}
 			}
 		}
 		if sum >= 1<<31/24 {
-			return nil
+			return false
 		}
 	}
-	return &pixelPoints{k: k.points, pairs: s.C / 2, odd: s.C%2 > 0}
+	return true
 }
 
 // pointWeight is that of a point, of weights that many apart.

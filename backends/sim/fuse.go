@@ -141,28 +141,43 @@ func poolChunks[X, Y uint8 | int16](m *Machine, r *asmDot[X], to *kernels.Requan
 	}
 }
 
-// pixelLanes is convolution k with pixels in lanes and the pooling behind it, or nil where kernels.PixelLanes is none for it or takes longer.
-func pixelLanes[X, Y uint8 | int16](m *Machine, r *asmDot[X], k *hw.Kernel, to *kernels.Requant32[Y]) *kernels.PixelLanes[X] {
+// pixelLanes is convolution k and the pooling behind it as a kernels.PixelLanes or a kernels.PointPool, or nil where there is none for it or it
+// takes longer.
+func pixelLanes[X, Y uint8 | int16](m *Machine, r *asmDot[X], k *hw.Kernel, to *kernels.Requant32[Y]) pixelKernel[X] {
 	q, same := any(to).(*kernels.Requant32[X])
 	d, l := k.Dot, &r.im.layout
 	g := &d.Geometry
-	size := int(unsafe.Sizeof(X(0)))
-	if !same || d.Groups > 1 || g.DH > 1 || g.DW > 1 || pixelTime(g, m.level, size) > foldTime(g, r.fold, m.level, size) {
+	if !same || d.Groups > 1 || g.DH > 1 || g.DW > 1 {
 		return nil
 	}
 	x := k.In[0].Range.Union(hw.Interval{Lo: d.PadValue, Hi: d.PadValue})
 	s := kernels.PixelShape{Rows: l.rowsOf(g), Lo: x.Lo - l.zero, Hi: x.Hi - l.zero, C: g.C, KH: g.KH, KW: g.KW, SH: g.SH, SW: g.SW, OH: g.OH / 2, OW: g.OW / 2}
-	return kernels.NewPixelLanes(m.level, s, d.Weights, shifted(d, l.zero, 0, d.OC), q)
+	bias := shifted(d, l.zero, 0, d.OC)
+	if size := int(unsafe.Sizeof(X(0))); pixelTime(g, m.level, size) <= foldTime(g, r.fold, m.level, size) {
+		if p := kernels.NewPixelLanes(m.level, s, d.Weights, bias, q); p != nil {
+			return p
+		}
+	}
+	if p := kernels.NewPointPool(m.level, s, d.Weights, bias, q); p != nil {
+		return p
+	}
+	return nil
 }
 
-// pixelDot is a PixelLanes that writes from a place in the output on, rows so many elements apart.
+// pixelKernel is a kernel for a convolution of few channels with the pooling behind it, to rows of so many elements.
+type pixelKernel[X uint8 | int16] interface {
+	Run(dst []X, step int, x []X, scratch []int32)
+	Scratch() int
+}
+
+// pixelDot is one that writes from a place in the output on, rows so many elements apart.
 type pixelDot[X uint8 | int16] struct {
-	lanes   *kernels.PixelLanes[X]
+	kernel  pixelKernel[X]
 	at, row int
 }
 
 func (p *pixelDot[X]) Run(out *cells, x []X, scratch []int32) {
-	p.lanes.Run(cellsOf[X](out)[p.at:], p.row, x, scratch)
+	p.kernel.Run(cellsOf[X](out)[p.at:], p.row, x, scratch)
 }
 
-func (p *pixelDot[X]) Scratch() int { return p.lanes.Scratch() }
+func (p *pixelDot[X]) Scratch() int { return p.kernel.Scratch() }

@@ -125,6 +125,9 @@ func generate() (map[string][]byte, error) {
 		if !zmm {
 			l.pointPlanes(false)
 			l.pointPlanes(true)
+			l.pointTiles()
+			l.pointPool()
+			l.products(5, 2, false)
 		}
 		l.pixelRequant()
 		for _, t := range l.wideTiles() {

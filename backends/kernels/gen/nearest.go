@@ -214,7 +214,7 @@ func (a lanes) interleaved(order reg.VecPhysical, tmp reg.GPPhysical) {
 	a.VPMOVZXBQ(order.AsX(), order)
 }
 
-// nearestInts brings four registers of accumulators, as float32 numbers, to elements of the given bytes, in their order:
+// nearestInts brings four registers of accumulators, or with AVX2 two, as float32 numbers, to elements of the given bytes, in their order:
 //
 //	min(max(v*mul, rounded to the nearest integer, half to even, + add, lo), hi)
 //
@@ -225,7 +225,10 @@ func (a lanes) nearestInts(bytes int, v []reg.VecPhysical, mul []operand.Op, r n
 	for i := range v {
 		a.VFMADD132PS(mul[i], r.magic, v[i])
 	}
-	packed := []reg.VecPhysical{v[0], v[2]}
+	var packed []reg.VecPhysical
+	for i := 0; i < len(v); i += 2 {
+		packed = append(packed, v[i])
+	}
 	if bytes == 1 {
 		for i, y := range packed {
 			a.VPERMT2W(v[2*i+1], r.words, y)
@@ -240,8 +243,9 @@ func (a lanes) nearestInts(bytes int, v []reg.VecPhysical, mul []operand.Op, r n
 		for _, x := range v {
 			a.VPADDD(r.plus, x, x)
 		}
-		a.VPACKSSDW(v[1], v[0], v[0])
-		a.VPACKSSDW(v[3], v[2], v[2])
+		for i, y := range packed {
+			a.VPACKSSDW(v[2*i+1], y, y)
+		}
 	}
 	lo, hi := a.VPMAXSW, a.VPMINSW
 	if bytes == 1 {

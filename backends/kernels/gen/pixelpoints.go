@@ -129,18 +129,7 @@ func (a lanes) pixelPoints(channels int) {
 	for c := range channels {
 		for y := range rows {
 			kept := func(point int) operand.Mem { return at(keep, ((point*channels+c)*rows+y)*a.bytes()) }
-			left, right, sum, difference := a.v(1+4*y), a.v(2+4*y), a.v(3+4*y), a.v(4+4*y)
-			a.load(kept(1), left)
-			a.load(kept(3), sum)
-			a.VPSUBD(kept(2), left, right)
-			a.VPSUBD(kept(4), sum, difference)
-			a.VPADDD(kept(2), left, left)
-			a.VPADDD(kept(4), sum, sum)
-			a.VPADDD(kept(0), left, left)
-			a.VPADDD(kept(5), right, right)
-			a.VPADDD(difference, difference, difference)
-			a.VPADDD(sum, left, left)
-			a.VPADDD(difference, right, right)
+			left, right := a.pair(kept, 1+4*y)
 			if y == 0 {
 				a.VPMAXSD(left, right, most)
 				continue

@@ -258,7 +258,10 @@ func (a lanes) products(tiles, blocks int, far bool) {
 		a.ADDQ(toAcc, acc)
 	}
 	a.LEAQ(operand.Mem{Base: next, Index: reg.R8, Scale: 4}, next)
-	if tiles == 8 {
+	switch tiles {
+	case 5:
+		a.ADDQ(reg.R8, next)
+	case 8:
 		a.LEAQ(operand.Mem{Base: next, Index: reg.R8, Scale: 4}, next)
 	}
 	a.DECQ(groups)
