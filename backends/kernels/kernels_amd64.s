@@ -13447,6 +13447,7 @@ row0Limited:
 	VMOVDQU32 Z0, (R13)
 	VMOVDQU32 Z24, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -13455,9 +13456,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y24, (R13)
 	VEXTRACTI64X4 $0x01, Z24, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z11, Z6, Z4
 	VPSUBD      Z11, Z6, Z6
 	VPADDD      Z21, Z16, Z11
@@ -13503,6 +13504,7 @@ row1Limited:
 	VMOVDQU32 Z4, (R13)
 	VMOVDQU32 Z21, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -13511,9 +13513,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y21, (R13)
 	VEXTRACTI64X4 $0x01, Z21, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z13, Z8, Z9
 	VPSUBD      Z13, Z8, Z8
 	VPADDD      Z23, Z18, Z13
@@ -13559,6 +13561,7 @@ row2Limited:
 	VMOVDQU32 Z9, (R13)
 	VMOVDQU32 Z23, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -13567,9 +13570,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y23, (R13)
 	VEXTRACTI64X4 $0x01, Z23, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z12, Z7, Z20
 	VPSUBD      Z12, Z7, Z7
 	VPADDD      Z22, Z17, Z12
@@ -13823,6 +13826,7 @@ row0Limited:
 	JNE       row0Apart
 	VMOVDQU32 Z0, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -13831,9 +13835,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z0, (R13)
 	VEXTRACTI32X4 $0x03, Z0, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z11, Z6, Z4
 	VPSUBD      Z11, Z6, Z6
 	VPADDD      Z21, Z16, Z11
@@ -13878,6 +13882,7 @@ row1Limited:
 	JNE       row1Apart
 	VMOVDQU32 Z4, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -13886,9 +13891,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z4, (R13)
 	VEXTRACTI32X4 $0x03, Z4, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z13, Z8, Z9
 	VPSUBD      Z13, Z8, Z8
 	VPADDD      Z23, Z18, Z13
@@ -13933,6 +13938,7 @@ row2Limited:
 	JNE       row2Apart
 	VMOVDQU32 Z9, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -13941,9 +13947,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z9, (R13)
 	VEXTRACTI32X4 $0x03, Z9, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z12, Z7, Z20
 	VPSUBD      Z12, Z7, Z7
 	VPADDD      Z22, Z17, Z12
@@ -14178,6 +14184,7 @@ row0Limited:
 	VMOVDQU32 Z0, (R13)
 	VMOVDQU32 Z14, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -14186,9 +14193,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y14, (R13)
 	VEXTRACTI64X4 $0x01, Z14, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z13, Z6, Z20
 	VPSUBD      Z13, Z6, Z6
 	VPADDD      Z20, Z1, Z1
@@ -14233,6 +14240,7 @@ row1Limited:
 	VMOVDQU32 Z1, (R13)
 	VMOVDQU32 Z20, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -14241,9 +14249,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y20, (R13)
 	VEXTRACTI64X4 $0x01, Z20, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z17, Z11, Z12
 	VPSUBD      Z17, Z11, Z11
 	VPADDD      Z12, Z5, Z5
@@ -14288,6 +14296,7 @@ row2Limited:
 	VMOVDQU32 Z5, (R13)
 	VMOVDQU32 Z12, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -14296,9 +14305,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y12, (R13)
 	VEXTRACTI64X4 $0x01, Z12, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z15, Z9, Z8
 	VPSUBD      Z15, Z9, Z9
 	VPADDD      Z8, Z3, Z3
@@ -14531,6 +14540,7 @@ row0Limited:
 	JNE       row0Apart
 	VMOVDQU32 Z0, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -14539,9 +14549,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z0, (R13)
 	VEXTRACTI32X4 $0x03, Z0, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z13, Z6, Z20
 	VPSUBD      Z13, Z6, Z6
 	VPADDD      Z20, Z1, Z1
@@ -14585,6 +14595,7 @@ row1Limited:
 	JNE       row1Apart
 	VMOVDQU32 Z1, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -14593,9 +14604,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z1, (R13)
 	VEXTRACTI32X4 $0x03, Z1, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z17, Z11, Z12
 	VPSUBD      Z17, Z11, Z11
 	VPADDD      Z12, Z5, Z5
@@ -14639,6 +14650,7 @@ row2Limited:
 	JNE       row2Apart
 	VMOVDQU32 Z5, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -14647,9 +14659,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z5, (R13)
 	VEXTRACTI32X4 $0x03, Z5, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VPADDD      Z15, Z9, Z8
 	VPSUBD      Z15, Z9, Z9
 	VPADDD      Z8, Z3, Z3
@@ -16344,6 +16356,7 @@ row0Limited:
 	JNE       row0Apart
 	VMOVDQU32 Z4, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -16352,9 +16365,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z4, (R13)
 	VEXTRACTI32X4 $0x03, Z4, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z5
 	VPADDD      (DX), Z5, Z5
 	VMOVDQU32   (R11)(R8*2), Z6
@@ -16405,6 +16418,7 @@ row1Limited:
 	JNE       row1Apart
 	VMOVDQU32 Z9, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -16413,9 +16427,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z9, (R13)
 	VEXTRACTI32X4 $0x03, Z9, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z10
 	VPADDD      (DX), Z10, Z10
 	VMOVDQU32   (R11)(R8*2), Z11
@@ -16466,6 +16480,7 @@ row2Limited:
 	JNE       row2Apart
 	VMOVDQU32 Z14, (R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -16474,9 +16489,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VEXTRACTI32X4 $0x02, Z14, (R13)
 	VEXTRACTI32X4 $0x03, Z14, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z15
 	VPADDD      (DX), Z15, Z15
 	VMOVDQU32   (R11)(R8*2), Z16
@@ -16636,6 +16651,7 @@ row0Limited:
 	VMOVDQU32 Z4, (R13)
 	VMOVDQU32 Z3, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row0Next
 
 row0Apart:
@@ -16644,9 +16660,9 @@ row0Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y3, (R13)
 	VEXTRACTI64X4 $0x01, Z3, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row0Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z5
 	VPADDD      (DX), Z5, Z5
 	VMOVDQU32   (R11)(R8*2), Z6
@@ -16698,6 +16714,7 @@ row1Limited:
 	VMOVDQU32 Z9, (R13)
 	VMOVDQU32 Z8, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row1Next
 
 row1Apart:
@@ -16706,9 +16723,9 @@ row1Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y8, (R13)
 	VEXTRACTI64X4 $0x01, Z8, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row1Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z10
 	VPADDD      (DX), Z10, Z10
 	VMOVDQU32   (R11)(R8*2), Z11
@@ -16760,6 +16777,7 @@ row2Limited:
 	VMOVDQU32 Z14, (R13)
 	VMOVDQU32 Z13, 64(R13)
 	LEAQ      (R13)(CX*2), R13
+	ADDQ      64(AX), R13
 	JMP       row2Next
 
 row2Apart:
@@ -16768,9 +16786,9 @@ row2Apart:
 	LEAQ          (R13)(CX*2), R13
 	VMOVDQU32     Y13, (R13)
 	VEXTRACTI64X4 $0x01, Z13, (R13)(CX*1)
+	ADDQ          64(AX), R13
 
 row2Next:
-	ADDQ        64(AX), R13
 	VMOVDQU32   (R11)(R8*1), Z15
 	VPADDD      (DX), Z15, Z15
 	VMOVDQU32   (R11)(R8*2), Z16
@@ -30646,13 +30664,13 @@ block:
 // Requires: AVX, AVX2, FMA3
 TEXT ·requantTiles16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	VPBROADCASTD 72(AX), Y5
+	VPBROADCASTD 72(AX), Y9
 	MOVL         $0x4b400000, BX
-	VMOVD        BX, X6
-	VPBROADCASTD X6, Y6
-	VPBROADCASTD 112(AX), Y7
-	VPBROADCASTW 120(AX), Y8
-	VPBROADCASTW 128(AX), Y9
+	VMOVD        BX, X10
+	VPBROADCASTD X10, Y10
+	VPBROADCASTD 112(AX), Y11
+	VPBROADCASTW 120(AX), Y12
+	VPBROADCASTW 128(AX), Y13
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -30694,296 +30712,296 @@ block:
 	VMOVDQU      Y3, 384(BX)
 	VMOVDQU      Y2, 576(BX)
 	ADDQ         R8, R13
-	VMOVDQU      (R13)(R11*1), Y0
-	VPADDD       (DX), Y0, Y0
-	VMOVDQU      (R13)(R11*2), Y4
-	VMOVDQU      (R13)(R12*1), Y1
-	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y4, Y0, Y2
-	VPSUBD       Y4, Y0, Y0
-	VPADDD       Y3, Y1, Y4
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       Y4, Y2, Y3
-	VPADDD       (R13), Y2, Y2
-	VPADDD       Y3, Y2, Y2
+	VMOVDQU      (R13)(R11*1), Y5
+	VPADDD       (DX), Y5, Y5
+	VMOVDQU      (R13)(R11*2), Y6
+	VMOVDQU      (R13)(R12*1), Y7
+	VMOVDQU      (R13)(R11*4), Y8
+	VPADDD       Y6, Y5, Y0
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       Y8, Y7, Y6
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       Y6, Y0, Y8
+	VPADDD       (R13), Y0, Y0
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y7, Y5, Y6
+	VPADDD       (R13)(R10*1), Y7, Y7
+	VPSLLD       $0x02, Y7, Y7
+	VPADDD       Y5, Y7, Y7
+	VMOVDQU      Y0, 32(BX)
+	VMOVDQU      Y6, 224(BX)
+	VMOVDQU      Y8, 416(BX)
+	VMOVDQU      Y7, 608(BX)
+	ADDQ         R8, R13
+	VMOVDQU      (R13)(R11*1), Y4
+	VMOVDQU      (R13)(R11*2), Y1
+	VMOVDQU      (R13)(R12*1), Y3
+	VMOVDQU      (R13)(R11*4), Y2
+	VPADDD       Y1, Y4, Y5
+	VPSUBD       Y1, Y4, Y4
+	VPADDD       Y2, Y3, Y1
+	VPSUBD       Y2, Y3, Y3
+	VPADDD       Y1, Y5, Y2
+	VPADDD       (R13), Y5, Y5
+	VPADDD       Y2, Y5, Y5
+	VPADDD       Y1, Y2, Y2
+	VPADDD       Y3, Y4, Y1
+	VPADDD       (R13)(R10*1), Y3, Y3
+	VPSLLD       $0x02, Y3, Y3
 	VPADDD       Y4, Y3, Y3
-	VPADDD       Y1, Y0, Y4
-	VPADDD       (R13)(R10*1), Y1, Y1
-	VPSLLD       $0x02, Y1, Y1
-	VPADDD       Y0, Y1, Y1
-	VMOVDQU      Y2, 32(BX)
-	VMOVDQU      Y4, 224(BX)
-	VMOVDQU      Y3, 416(BX)
-	VMOVDQU      Y1, 608(BX)
+	VMOVDQU      Y5, 64(BX)
+	VMOVDQU      Y1, 256(BX)
+	VMOVDQU      Y2, 448(BX)
+	VMOVDQU      Y3, 640(BX)
 	ADDQ         R8, R13
 	VMOVDQU      (R13)(R11*1), Y0
-	VMOVDQU      (R13)(R11*2), Y2
-	VMOVDQU      (R13)(R12*1), Y4
-	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y2, Y0, Y1
-	VPSUBD       Y2, Y0, Y0
-	VPADDD       Y3, Y4, Y2
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       Y2, Y1, Y3
-	VPADDD       (R13), Y1, Y1
-	VPADDD       Y3, Y1, Y1
-	VPADDD       Y2, Y3, Y3
-	VPADDD       Y4, Y0, Y2
-	VPADDD       (R13)(R10*1), Y4, Y4
-	VPSLLD       $0x02, Y4, Y4
-	VPADDD       Y0, Y4, Y4
-	VMOVDQU      Y1, 64(BX)
-	VMOVDQU      Y2, 256(BX)
-	VMOVDQU      Y3, 448(BX)
-	VMOVDQU      Y4, 640(BX)
+	VMOVDQU      (R13)(R11*2), Y6
+	VMOVDQU      (R13)(R12*1), Y8
+	VMOVDQU      (R13)(R11*4), Y7
+	VPADDD       Y6, Y0, Y4
+	VPSUBD       Y6, Y0, Y0
+	VPADDD       Y7, Y8, Y6
+	VPSUBD       Y7, Y8, Y8
+	VPADDD       Y6, Y4, Y7
+	VPADDD       (R13), Y4, Y4
+	VPADDD       Y7, Y4, Y4
+	VPADDD       Y6, Y7, Y7
+	VPADDD       Y8, Y0, Y6
+	VPADDD       (R13)(R10*1), Y8, Y8
+	VPSLLD       $0x02, Y8, Y8
+	VPADDD       Y0, Y8, Y8
+	VMOVDQU      Y4, 96(BX)
+	VMOVDQU      Y6, 288(BX)
+	VMOVDQU      Y7, 480(BX)
+	VMOVDQU      Y8, 672(BX)
 	ADDQ         R8, R13
-	VMOVDQU      (R13)(R11*1), Y0
+	VMOVDQU      (R13)(R11*1), Y5
 	VMOVDQU      (R13)(R11*2), Y1
 	VMOVDQU      (R13)(R12*1), Y2
 	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y1, Y0, Y4
-	VPSUBD       Y1, Y0, Y0
+	VPADDD       Y1, Y5, Y0
+	VPSUBD       Y1, Y5, Y5
 	VPADDD       Y3, Y2, Y1
 	VPSUBD       Y3, Y2, Y2
-	VPADDD       Y1, Y4, Y3
-	VPADDD       (R13), Y4, Y4
-	VPADDD       Y3, Y4, Y4
+	VPADDD       Y1, Y0, Y3
+	VPADDD       (R13), Y0, Y0
+	VPADDD       Y3, Y0, Y0
 	VPADDD       Y1, Y3, Y3
-	VPADDD       Y2, Y0, Y1
+	VPADDD       Y2, Y5, Y1
 	VPADDD       (R13)(R10*1), Y2, Y2
 	VPSLLD       $0x02, Y2, Y2
-	VPADDD       Y0, Y2, Y2
-	VMOVDQU      Y4, 96(BX)
-	VMOVDQU      Y1, 288(BX)
-	VMOVDQU      Y3, 480(BX)
-	VMOVDQU      Y2, 672(BX)
-	ADDQ         R8, R13
-	VMOVDQU      (R13)(R11*1), Y0
-	VMOVDQU      (R13)(R11*2), Y4
-	VMOVDQU      (R13)(R12*1), Y1
-	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y4, Y0, Y2
-	VPSUBD       Y4, Y0, Y0
-	VPADDD       Y3, Y1, Y4
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       Y4, Y2, Y3
-	VPADDD       (R13), Y2, Y2
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPADDD       Y1, Y0, Y4
-	VPADDD       (R13)(R10*1), Y1, Y1
-	VPSLLD       $0x02, Y1, Y1
-	VPADDD       Y0, Y1, Y1
-	VMOVDQU      Y2, 128(BX)
-	VMOVDQU      Y4, 320(BX)
+	VPADDD       Y5, Y2, Y2
+	VMOVDQU      Y0, 128(BX)
+	VMOVDQU      Y1, 320(BX)
 	VMOVDQU      Y3, 512(BX)
-	VMOVDQU      Y1, 704(BX)
+	VMOVDQU      Y2, 704(BX)
 	ADDQ         R8, R13
-	VMOVDQU      (R13)(R11*1), Y0
-	VMOVDQU      (R13)(R11*2), Y2
-	VMOVDQU      (R13)(R12*1), Y4
-	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y2, Y0, Y1
-	VPSUBD       Y2, Y0, Y0
-	VPADDD       Y3, Y4, Y2
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       Y2, Y1, Y3
-	VPADDD       (R13), Y1, Y1
-	VPADDD       Y3, Y1, Y1
-	VPADDD       Y2, Y3, Y3
-	VPADDD       Y4, Y0, Y2
-	VPADDD       (R13)(R10*1), Y4, Y4
-	VPSLLD       $0x02, Y4, Y4
-	VPADDD       Y0, Y4, Y4
-	VMOVDQU      Y1, 160(BX)
-	VMOVDQU      Y2, 352(BX)
-	VMOVDQU      Y3, 544(BX)
-	VMOVDQU      Y4, 736(BX)
+	VMOVDQU      (R13)(R11*1), Y4
+	VMOVDQU      (R13)(R11*2), Y6
+	VMOVDQU      (R13)(R12*1), Y7
+	VMOVDQU      (R13)(R11*4), Y8
+	VPADDD       Y6, Y4, Y5
+	VPSUBD       Y6, Y4, Y4
+	VPADDD       Y8, Y7, Y6
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       Y6, Y5, Y8
+	VPADDD       (R13), Y5, Y5
+	VPADDD       Y8, Y5, Y5
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y7, Y4, Y6
+	VPADDD       (R13)(R10*1), Y7, Y7
+	VPSLLD       $0x02, Y7, Y7
+	VPADDD       Y4, Y7, Y7
+	VMOVDQU      Y5, 160(BX)
+	VMOVDQU      Y6, 352(BX)
+	VMOVDQU      Y8, 544(BX)
+	VMOVDQU      Y7, 736(BX)
 	ADDQ         R8, R13
 	MOVQ         DI, R13
 	VMOVDQU      32(BX), Y0
 	VMOVDQU      64(BX), Y1
-	VMOVDQU      96(BX), Y2
-	VMOVDQU      128(BX), Y3
+	VMOVDQU      96(BX), Y3
+	VMOVDQU      128(BX), Y2
 	VPADDD       Y1, Y0, Y4
 	VPSUBD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y1
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       Y1, Y4, Y3
+	VPADDD       Y2, Y3, Y1
+	VPSUBD       Y2, Y3, Y3
+	VPADDD       Y1, Y4, Y2
 	VPADDD       (BX), Y4, Y4
-	VPADDD       Y3, Y4, Y4
-	VPADDD       Y1, Y3, Y3
-	VPADDD       Y2, Y0, Y1
-	VPADDD       160(BX), Y2, Y2
-	VPSLLD       $0x02, Y2, Y2
-	VPADDD       Y0, Y2, Y2
-	VPMULLD      Y5, Y4, Y4
-	VPMULLD      Y5, Y1, Y1
-	VPMULLD      Y5, Y3, Y3
-	VPMULLD      Y5, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y1, Y2, Y2
+	VPADDD       Y3, Y0, Y1
+	VPADDD       160(BX), Y3, Y3
+	VPSLLD       $0x02, Y3, Y3
+	VPADDD       Y0, Y3, Y3
+	VPMULLD      Y9, Y4, Y4
+	VPMULLD      Y9, Y1, Y1
+	VPMULLD      Y9, Y2, Y2
+	VPMULLD      Y9, Y3, Y3
+	VMOVDQU      224(BX), Y5
+	VMOVDQU      256(BX), Y6
+	VMOVDQU      288(BX), Y8
+	VMOVDQU      320(BX), Y7
+	VPADDD       Y6, Y5, Y0
+	VPSUBD       Y6, Y5, Y5
+	VPADDD       Y7, Y8, Y6
+	VPSUBD       Y7, Y8, Y8
+	VPADDD       Y6, Y0, Y7
+	VPADDD       192(BX), Y0, Y0
+	VPADDD       Y7, Y0, Y0
+	VPADDD       Y6, Y7, Y7
+	VPADDD       Y8, Y5, Y6
+	VPADDD       352(BX), Y8, Y8
+	VPSLLD       $0x02, Y8, Y8
+	VPADDD       Y5, Y8, Y8
+	VPMULLD      Y9, Y0, Y0
+	VPMULLD      Y9, Y6, Y6
+	VPMULLD      Y9, Y7, Y7
+	VPMULLD      Y9, Y8, Y8
 	VCVTDQ2PS    Y4, Y4
 	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y3, Y3
 	VCVTDQ2PS    Y2, Y2
-	VFMADD132PS  32(DX), Y6, Y4
-	VFMADD132PS  64(DX), Y6, Y1
-	VFMADD132PS  64(DX), Y6, Y3
-	VFMADD132PS  64(DX), Y6, Y2
-	VPADDD       Y7, Y4, Y4
-	VPADDD       Y7, Y1, Y1
-	VPADDD       Y7, Y3, Y3
-	VPADDD       Y7, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VCVTDQ2PS    Y8, Y8
+	VFMADD132PS  32(DX), Y10, Y4
+	VFMADD132PS  64(DX), Y10, Y1
+	VFMADD132PS  64(DX), Y10, Y2
+	VFMADD132PS  64(DX), Y10, Y3
+	VFMADD132PS  64(DX), Y10, Y0
+	VFMADD132PS  96(DX), Y10, Y6
+	VFMADD132PS  96(DX), Y10, Y7
+	VFMADD132PS  96(DX), Y10, Y8
+	VPADDD       Y11, Y4, Y4
+	VPADDD       Y11, Y1, Y1
+	VPADDD       Y11, Y2, Y2
+	VPADDD       Y11, Y3, Y3
+	VPADDD       Y11, Y0, Y0
+	VPADDD       Y11, Y6, Y6
+	VPADDD       Y11, Y7, Y7
+	VPADDD       Y11, Y8, Y8
 	VPACKSSDW    Y1, Y4, Y4
-	VPACKSSDW    Y2, Y3, Y3
-	VPMAXSW      Y8, Y4, Y4
-	VPMINSW      Y9, Y4, Y4
-	VPMAXSW      Y8, Y3, Y3
-	VPMINSW      Y9, Y3, Y3
+	VPACKSSDW    Y3, Y2, Y2
+	VPACKSSDW    Y6, Y0, Y0
+	VPACKSSDW    Y8, Y7, Y7
+	VPMAXSW      Y12, Y4, Y4
+	VPMINSW      Y13, Y4, Y4
+	VPMAXSW      Y12, Y2, Y2
+	VPMINSW      Y13, Y2, Y2
+	VPMAXSW      Y12, Y0, Y0
+	VPMINSW      Y13, Y0, Y0
+	VPMAXSW      Y12, Y7, Y7
+	VPMINSW      Y13, Y7, Y7
 	VPERMQ       $0xd8, Y4, Y4
-	VPERMQ       $0xd8, Y3, Y3
+	VPERMQ       $0xd8, Y2, Y2
+	VPERMQ       $0xd8, Y0, Y0
+	VPERMQ       $0xd8, Y7, Y7
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
 	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X3, (R13)
-	VEXTRACTI128 $0x01, Y3, (R13)(CX*1)
-	ADDQ         64(AX), R13
-	VMOVDQU      224(BX), Y0
-	VMOVDQU      256(BX), Y4
-	VMOVDQU      288(BX), Y1
-	VMOVDQU      320(BX), Y3
-	VPADDD       Y4, Y0, Y2
-	VPSUBD       Y4, Y0, Y0
-	VPADDD       Y3, Y1, Y4
-	VPSUBD       Y3, Y1, Y1
-	VPADDD       Y4, Y2, Y3
-	VPADDD       192(BX), Y2, Y2
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y4, Y3, Y3
-	VPADDD       Y1, Y0, Y4
-	VPADDD       352(BX), Y1, Y1
-	VPSLLD       $0x02, Y1, Y1
-	VPADDD       Y0, Y1, Y1
-	VPMULLD      Y5, Y2, Y2
-	VPMULLD      Y5, Y4, Y4
-	VPMULLD      Y5, Y3, Y3
-	VPMULLD      Y5, Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y1, Y1
-	VFMADD132PS  64(DX), Y6, Y2
-	VFMADD132PS  96(DX), Y6, Y4
-	VFMADD132PS  96(DX), Y6, Y3
-	VFMADD132PS  96(DX), Y6, Y1
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y7, Y4, Y4
-	VPADDD       Y7, Y3, Y3
-	VPADDD       Y7, Y1, Y1
-	VPACKSSDW    Y4, Y2, Y2
-	VPACKSSDW    Y1, Y3, Y3
-	VPMAXSW      Y8, Y2, Y2
-	VPMINSW      Y9, Y2, Y2
-	VPMAXSW      Y8, Y3, Y3
-	VPMINSW      Y9, Y3, Y3
-	VPERMQ       $0xd8, Y2, Y2
-	VPERMQ       $0xd8, Y3, Y3
 	VMOVDQU      X2, (R13)
 	VEXTRACTI128 $0x01, Y2, (R13)(CX*1)
-	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X3, (R13)
-	VEXTRACTI128 $0x01, Y3, (R13)(CX*1)
 	ADDQ         64(AX), R13
-	VMOVDQU      416(BX), Y0
-	VMOVDQU      448(BX), Y2
-	VMOVDQU      480(BX), Y4
-	VMOVDQU      512(BX), Y3
-	VPADDD       Y2, Y0, Y1
-	VPSUBD       Y2, Y0, Y0
-	VPADDD       Y3, Y4, Y2
-	VPSUBD       Y3, Y4, Y4
-	VPADDD       Y2, Y1, Y3
-	VPADDD       384(BX), Y1, Y1
-	VPADDD       Y3, Y1, Y1
+	VMOVDQU      X0, (R13)
+	VEXTRACTI128 $0x01, Y0, (R13)(CX*1)
+	LEAQ         (R13)(CX*2), R13
+	VMOVDQU      X7, (R13)
+	VEXTRACTI128 $0x01, Y7, (R13)(CX*1)
+	ADDQ         64(AX), R13
+	VMOVDQU      416(BX), Y5
+	VMOVDQU      448(BX), Y4
+	VMOVDQU      480(BX), Y1
+	VMOVDQU      512(BX), Y2
+	VPADDD       Y4, Y5, Y3
+	VPSUBD       Y4, Y5, Y5
+	VPADDD       Y2, Y1, Y4
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       Y4, Y3, Y2
+	VPADDD       384(BX), Y3, Y3
 	VPADDD       Y2, Y3, Y3
-	VPADDD       Y4, Y0, Y2
-	VPADDD       544(BX), Y4, Y4
-	VPSLLD       $0x02, Y4, Y4
-	VPADDD       Y0, Y4, Y4
-	VPMULLD      Y5, Y1, Y1
-	VPMULLD      Y5, Y2, Y2
-	VPMULLD      Y5, Y3, Y3
-	VPMULLD      Y5, Y4, Y4
-	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y4, Y4
-	VFMADD132PS  64(DX), Y6, Y1
-	VFMADD132PS  96(DX), Y6, Y2
-	VFMADD132PS  96(DX), Y6, Y3
-	VFMADD132PS  96(DX), Y6, Y4
-	VPADDD       Y7, Y1, Y1
-	VPADDD       Y7, Y2, Y2
-	VPADDD       Y7, Y3, Y3
-	VPADDD       Y7, Y4, Y4
-	VPACKSSDW    Y2, Y1, Y1
-	VPACKSSDW    Y4, Y3, Y3
-	VPMAXSW      Y8, Y1, Y1
-	VPMINSW      Y9, Y1, Y1
-	VPMAXSW      Y8, Y3, Y3
-	VPMINSW      Y9, Y3, Y3
-	VPERMQ       $0xd8, Y1, Y1
-	VPERMQ       $0xd8, Y3, Y3
-	VMOVDQU      X1, (R13)
-	VEXTRACTI128 $0x01, Y1, (R13)(CX*1)
-	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X3, (R13)
-	VEXTRACTI128 $0x01, Y3, (R13)(CX*1)
-	ADDQ         64(AX), R13
+	VPADDD       Y4, Y2, Y2
+	VPADDD       Y1, Y5, Y4
+	VPADDD       544(BX), Y1, Y1
+	VPSLLD       $0x02, Y1, Y1
+	VPADDD       Y5, Y1, Y1
+	VPMULLD      Y9, Y3, Y3
+	VPMULLD      Y9, Y4, Y4
+	VPMULLD      Y9, Y2, Y2
+	VPMULLD      Y9, Y1, Y1
 	VMOVDQU      608(BX), Y0
-	VMOVDQU      640(BX), Y1
-	VMOVDQU      672(BX), Y2
-	VMOVDQU      704(BX), Y3
-	VPADDD       Y1, Y0, Y4
-	VPSUBD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y1
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       Y1, Y4, Y3
-	VPADDD       576(BX), Y4, Y4
-	VPADDD       Y3, Y4, Y4
-	VPADDD       Y1, Y3, Y3
-	VPADDD       Y2, Y0, Y1
-	VPADDD       736(BX), Y2, Y2
-	VPSLLD       $0x02, Y2, Y2
-	VPADDD       Y0, Y2, Y2
-	VPMULLD      Y5, Y4, Y4
-	VPMULLD      Y5, Y1, Y1
-	VPMULLD      Y5, Y3, Y3
-	VPMULLD      Y5, Y2, Y2
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y1, Y1
+	VMOVDQU      640(BX), Y6
+	VMOVDQU      672(BX), Y7
+	VMOVDQU      704(BX), Y8
+	VPADDD       Y6, Y0, Y5
+	VPSUBD       Y6, Y0, Y0
+	VPADDD       Y8, Y7, Y6
+	VPSUBD       Y8, Y7, Y7
+	VPADDD       Y6, Y5, Y8
+	VPADDD       576(BX), Y5, Y5
+	VPADDD       Y8, Y5, Y5
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y7, Y0, Y6
+	VPADDD       736(BX), Y7, Y7
+	VPSLLD       $0x02, Y7, Y7
+	VPADDD       Y0, Y7, Y7
+	VPMULLD      Y9, Y5, Y5
+	VPMULLD      Y9, Y6, Y6
+	VPMULLD      Y9, Y8, Y8
+	VPMULLD      Y9, Y7, Y7
 	VCVTDQ2PS    Y3, Y3
+	VCVTDQ2PS    Y4, Y4
 	VCVTDQ2PS    Y2, Y2
-	VFMADD132PS  64(DX), Y6, Y4
-	VFMADD132PS  96(DX), Y6, Y1
-	VFMADD132PS  96(DX), Y6, Y3
-	VFMADD132PS  96(DX), Y6, Y2
-	VPADDD       Y7, Y4, Y4
-	VPADDD       Y7, Y1, Y1
-	VPADDD       Y7, Y3, Y3
-	VPADDD       Y7, Y2, Y2
-	VPACKSSDW    Y1, Y4, Y4
-	VPACKSSDW    Y2, Y3, Y3
-	VPMAXSW      Y8, Y4, Y4
-	VPMINSW      Y9, Y4, Y4
-	VPMAXSW      Y8, Y3, Y3
-	VPMINSW      Y9, Y3, Y3
-	VPERMQ       $0xd8, Y4, Y4
+	VCVTDQ2PS    Y1, Y1
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y7, Y7
+	VFMADD132PS  64(DX), Y10, Y3
+	VFMADD132PS  96(DX), Y10, Y4
+	VFMADD132PS  96(DX), Y10, Y2
+	VFMADD132PS  96(DX), Y10, Y1
+	VFMADD132PS  64(DX), Y10, Y5
+	VFMADD132PS  96(DX), Y10, Y6
+	VFMADD132PS  96(DX), Y10, Y8
+	VFMADD132PS  96(DX), Y10, Y7
+	VPADDD       Y11, Y3, Y3
+	VPADDD       Y11, Y4, Y4
+	VPADDD       Y11, Y2, Y2
+	VPADDD       Y11, Y1, Y1
+	VPADDD       Y11, Y5, Y5
+	VPADDD       Y11, Y6, Y6
+	VPADDD       Y11, Y8, Y8
+	VPADDD       Y11, Y7, Y7
+	VPACKSSDW    Y4, Y3, Y3
+	VPACKSSDW    Y1, Y2, Y2
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSDW    Y7, Y8, Y8
+	VPMAXSW      Y12, Y3, Y3
+	VPMINSW      Y13, Y3, Y3
+	VPMAXSW      Y12, Y2, Y2
+	VPMINSW      Y13, Y2, Y2
+	VPMAXSW      Y12, Y5, Y5
+	VPMINSW      Y13, Y5, Y5
+	VPMAXSW      Y12, Y8, Y8
+	VPMINSW      Y13, Y8, Y8
 	VPERMQ       $0xd8, Y3, Y3
-	VMOVDQU      X4, (R13)
-	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
-	LEAQ         (R13)(CX*2), R13
+	VPERMQ       $0xd8, Y2, Y2
+	VPERMQ       $0xd8, Y5, Y5
+	VPERMQ       $0xd8, Y8, Y8
 	VMOVDQU      X3, (R13)
 	VEXTRACTI128 $0x01, Y3, (R13)(CX*1)
+	LEAQ         (R13)(CX*2), R13
+	VMOVDQU      X2, (R13)
+	VEXTRACTI128 $0x01, Y2, (R13)(CX*1)
+	ADDQ         64(AX), R13
+	VMOVDQU      X5, (R13)
+	VEXTRACTI128 $0x01, Y5, (R13)(CX*1)
+	LEAQ         (R13)(CX*2), R13
+	VMOVDQU      X8, (R13)
+	VEXTRACTI128 $0x01, Y8, (R13)(CX*1)
 	ADDQ         $+32, SI
 	ADDQ         $+16, DI
 	ADDQ         $+128, DX
@@ -31003,13 +31021,13 @@ block:
 // Requires: AVX, AVX2, FMA3
 TEXT ·requantTilesStride16AVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
-	VPBROADCASTD 72(AX), Y6
+	VPBROADCASTD 72(AX), Y10
 	MOVL         $0x4b400000, BX
-	VMOVD        BX, X7
-	VPBROADCASTD X7, Y7
-	VPBROADCASTD 112(AX), Y8
-	VPBROADCASTW 120(AX), Y9
-	VPBROADCASTW 128(AX), Y10
+	VMOVD        BX, X11
+	VPBROADCASTD X11, Y11
+	VPBROADCASTD 112(AX), Y12
+	VPBROADCASTW 120(AX), Y13
+	VPBROADCASTW 128(AX), Y14
 	MOVQ         96(AX), CX
 	MOVQ         56(AX), R8
 	LEAQ         (R8)(R8*2), R9
@@ -31050,276 +31068,276 @@ block:
 	VMOVDQU      Y5, 320(BX)
 	VMOVDQU      Y3, 480(BX)
 	ADDQ         R8, R13
-	VMOVDQU      (R13)(R11*1), Y2
-	VPADDD       (DX), Y2, Y2
-	VMOVDQU      (R13), Y4
-	VMOVDQU      (R13)(R11*2), Y0
-	VMOVDQU      (R13)(R12*1), Y1
-	VMOVDQU      (R13)(R11*4), Y5
-	VPADDD       Y0, Y2, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPADDD       Y3, Y4, Y4
-	VPADDD       Y5, Y4, Y4
-	VPADDD       Y2, Y1, Y1
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y2, Y2
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y1, Y1
-	VMOVDQU      Y4, 32(BX)
-	VMOVDQU      Y2, 192(BX)
-	VMOVDQU      Y3, 352(BX)
-	VMOVDQU      Y1, 512(BX)
+	VMOVDQU      (R13)(R11*1), Y6
+	VPADDD       (DX), Y6, Y6
+	VMOVDQU      (R13), Y7
+	VMOVDQU      (R13)(R11*2), Y8
+	VMOVDQU      (R13)(R12*1), Y9
+	VMOVDQU      (R13)(R11*4), Y2
+	VPADDD       Y8, Y6, Y4
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       Y4, Y7, Y7
+	VPADDD       Y2, Y7, Y7
+	VPADDD       Y6, Y9, Y9
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VMOVDQU      Y7, 32(BX)
+	VMOVDQU      Y6, 192(BX)
+	VMOVDQU      Y4, 352(BX)
+	VMOVDQU      Y9, 512(BX)
 	ADDQ         R8, R13
 	VMOVDQU      (R13), Y0
-	VMOVDQU      (R13)(R11*1), Y5
-	VMOVDQU      (R13)(R11*2), Y4
-	VMOVDQU      (R13)(R12*1), Y2
-	VMOVDQU      (R13)(R11*4), Y3
-	VPADDD       Y4, Y5, Y1
-	VPSUBD       Y4, Y5, Y5
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y0, Y0
-	VPADDD       Y5, Y2, Y2
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y5, Y5
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VMOVDQU      Y0, 64(BX)
-	VMOVDQU      Y5, 224(BX)
-	VMOVDQU      Y1, 384(BX)
-	VMOVDQU      Y2, 544(BX)
-	ADDQ         R8, R13
-	VMOVDQU      (R13), Y4
-	VMOVDQU      (R13)(R11*1), Y3
-	VMOVDQU      (R13)(R11*2), Y0
-	VMOVDQU      (R13)(R12*1), Y5
-	VMOVDQU      (R13)(R11*4), Y1
-	VPADDD       Y0, Y3, Y2
-	VPSUBD       Y0, Y3, Y3
-	VPADDD       Y2, Y4, Y4
-	VPADDD       Y1, Y4, Y4
-	VPADDD       Y3, Y5, Y5
-	VPADDD       Y1, Y1, Y1
+	VMOVDQU      (R13)(R11*1), Y1
+	VMOVDQU      (R13)(R11*2), Y5
+	VMOVDQU      (R13)(R12*1), Y3
+	VMOVDQU      (R13)(R11*4), Y8
+	VPADDD       Y5, Y1, Y2
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y8, Y0, Y0
 	VPADDD       Y1, Y3, Y3
-	VPADDD       Y1, Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y1, Y1
-	VPADDD       Y1, Y5, Y5
-	VMOVDQU      Y4, 96(BX)
-	VMOVDQU      Y3, 256(BX)
-	VMOVDQU      Y2, 416(BX)
-	VMOVDQU      Y5, 576(BX)
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VMOVDQU      Y0, 64(BX)
+	VMOVDQU      Y1, 224(BX)
+	VMOVDQU      Y2, 384(BX)
+	VMOVDQU      Y3, 544(BX)
+	ADDQ         R8, R13
+	VMOVDQU      (R13), Y7
+	VMOVDQU      (R13)(R11*1), Y6
+	VMOVDQU      (R13)(R11*2), Y4
+	VMOVDQU      (R13)(R12*1), Y9
+	VMOVDQU      (R13)(R11*4), Y5
+	VPADDD       Y4, Y6, Y8
+	VPSUBD       Y4, Y6, Y6
+	VPADDD       Y8, Y7, Y7
+	VPADDD       Y5, Y7, Y7
+	VPADDD       Y6, Y9, Y9
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y5, Y6, Y6
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y5, Y8, Y8
+	VPADDD       Y5, Y5, Y5
+	VPADDD       Y5, Y9, Y9
+	VMOVDQU      Y7, 96(BX)
+	VMOVDQU      Y6, 256(BX)
+	VMOVDQU      Y8, 416(BX)
+	VMOVDQU      Y9, 576(BX)
 	ADDQ         R8, R13
 	LEAQ         (R13)(R11*4), R13
 	VMOVDQU      (R13), Y0
 	VMOVDQU      (R13)(R8*1), Y1
-	VMOVDQU      (R13)(R8*2), Y4
+	VMOVDQU      (R13)(R8*2), Y2
 	VMOVDQU      (R13)(R9*1), Y3
-	VMOVDQU      (R13)(R8*4), Y2
-	VPADDD       Y4, Y1, Y5
-	VPSUBD       Y4, Y1, Y1
+	VMOVDQU      (R13)(R8*4), Y4
+	VPADDD       Y2, Y1, Y5
+	VPSUBD       Y2, Y1, Y1
 	VPADDD       Y5, Y0, Y0
-	VPADDD       Y2, Y0, Y0
+	VPADDD       Y4, Y0, Y0
 	VPADDD       Y1, Y3, Y3
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y5, Y5
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y3, Y3
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y1, Y1
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y5, Y5
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y3, Y3
 	VMOVDQU      Y0, 128(BX)
 	VMOVDQU      Y1, 288(BX)
 	VMOVDQU      Y5, 448(BX)
 	VMOVDQU      Y3, 608(BX)
 	ADDQ         R8, R13
 	MOVQ         DI, R13
-	VMOVDQU      (BX), Y4
-	VMOVDQU      32(BX), Y2
-	VMOVDQU      64(BX), Y0
-	VMOVDQU      96(BX), Y1
-	VMOVDQU      128(BX), Y5
-	VPADDD       Y0, Y2, Y3
-	VPSUBD       Y0, Y2, Y2
-	VPADDD       Y3, Y4, Y4
-	VPADDD       Y5, Y4, Y4
-	VPADDD       Y2, Y1, Y1
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y2, Y2
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VPADDD       Y5, Y5, Y5
-	VPADDD       Y5, Y1, Y1
-	VPMULLD      Y6, Y4, Y4
-	VPMULLD      Y6, Y2, Y2
-	VPMULLD      Y6, Y3, Y3
-	VPMULLD      Y6, Y1, Y1
+	VMOVDQU      (BX), Y7
+	VMOVDQU      32(BX), Y6
+	VMOVDQU      64(BX), Y8
+	VMOVDQU      96(BX), Y9
+	VMOVDQU      128(BX), Y2
+	VPADDD       Y8, Y6, Y4
+	VPSUBD       Y8, Y6, Y6
+	VPADDD       Y4, Y7, Y7
+	VPADDD       Y2, Y7, Y7
+	VPADDD       Y6, Y9, Y9
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y6, Y6
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y2, Y2
+	VPADDD       Y2, Y9, Y9
+	VPMULLD      Y10, Y7, Y7
+	VPMULLD      Y10, Y6, Y6
+	VPMULLD      Y10, Y4, Y4
+	VPMULLD      Y10, Y9, Y9
+	VMOVDQU      160(BX), Y0
+	VMOVDQU      192(BX), Y1
+	VMOVDQU      224(BX), Y5
+	VMOVDQU      256(BX), Y3
+	VMOVDQU      288(BX), Y8
+	VPADDD       Y5, Y1, Y2
+	VPSUBD       Y5, Y1, Y1
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y8, Y0, Y0
+	VPADDD       Y1, Y3, Y3
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPADDD       Y8, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPMULLD      Y10, Y0, Y0
+	VPMULLD      Y10, Y1, Y1
+	VPMULLD      Y10, Y2, Y2
+	VPMULLD      Y10, Y3, Y3
+	VCVTDQ2PS    Y7, Y7
+	VCVTDQ2PS    Y6, Y6
 	VCVTDQ2PS    Y4, Y4
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y0, Y0
+	VCVTDQ2PS    Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y1, Y1
-	VFMADD132PS  32(DX), Y7, Y4
-	VFMADD132PS  32(DX), Y7, Y2
-	VFMADD132PS  32(DX), Y7, Y3
-	VFMADD132PS  32(DX), Y7, Y1
-	VPADDD       Y8, Y4, Y4
-	VPADDD       Y8, Y2, Y2
-	VPADDD       Y8, Y3, Y3
-	VPADDD       Y8, Y1, Y1
-	VPACKSSDW    Y2, Y4, Y4
-	VPACKSSDW    Y1, Y3, Y3
-	VPMAXSW      Y9, Y4, Y4
-	VPMINSW      Y10, Y4, Y4
-	VPMAXSW      Y9, Y3, Y3
-	VPMINSW      Y10, Y3, Y3
+	VFMADD132PS  32(DX), Y11, Y7
+	VFMADD132PS  32(DX), Y11, Y6
+	VFMADD132PS  32(DX), Y11, Y4
+	VFMADD132PS  32(DX), Y11, Y9
+	VFMADD132PS  32(DX), Y11, Y0
+	VFMADD132PS  32(DX), Y11, Y1
+	VFMADD132PS  32(DX), Y11, Y2
+	VFMADD132PS  32(DX), Y11, Y3
+	VPADDD       Y12, Y7, Y7
+	VPADDD       Y12, Y6, Y6
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y9, Y9
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y2, Y2
+	VPADDD       Y12, Y3, Y3
+	VPACKSSDW    Y6, Y7, Y7
+	VPACKSSDW    Y9, Y4, Y4
+	VPACKSSDW    Y1, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPMAXSW      Y13, Y7, Y7
+	VPMINSW      Y14, Y7, Y7
+	VPMAXSW      Y13, Y4, Y4
+	VPMINSW      Y14, Y4, Y4
+	VPMAXSW      Y13, Y0, Y0
+	VPMINSW      Y14, Y0, Y0
+	VPMAXSW      Y13, Y2, Y2
+	VPMINSW      Y14, Y2, Y2
+	VPERMQ       $0xd8, Y7, Y7
 	VPERMQ       $0xd8, Y4, Y4
-	VPERMQ       $0xd8, Y3, Y3
+	VPERMQ       $0xd8, Y0, Y0
+	VPERMQ       $0xd8, Y2, Y2
+	VMOVDQU      X7, (R13)
+	VEXTRACTI128 $0x01, Y7, (R13)(CX*1)
+	LEAQ         (R13)(CX*2), R13
 	VMOVDQU      X4, (R13)
 	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
-	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X3, (R13)
-	VEXTRACTI128 $0x01, Y3, (R13)(CX*1)
 	ADDQ         64(AX), R13
-	VMOVDQU      160(BX), Y0
-	VMOVDQU      192(BX), Y5
-	VMOVDQU      224(BX), Y4
-	VMOVDQU      256(BX), Y2
-	VMOVDQU      288(BX), Y3
-	VPADDD       Y4, Y5, Y1
-	VPSUBD       Y4, Y5, Y5
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y0, Y0
-	VPADDD       Y5, Y2, Y2
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y5, Y5
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VPADDD       Y3, Y3, Y3
-	VPADDD       Y3, Y2, Y2
-	VPMULLD      Y6, Y0, Y0
-	VPMULLD      Y6, Y5, Y5
-	VPMULLD      Y6, Y1, Y1
-	VPMULLD      Y6, Y2, Y2
-	VCVTDQ2PS    Y0, Y0
-	VCVTDQ2PS    Y5, Y5
-	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y2, Y2
-	VFMADD132PS  32(DX), Y7, Y0
-	VFMADD132PS  32(DX), Y7, Y5
-	VFMADD132PS  32(DX), Y7, Y1
-	VFMADD132PS  32(DX), Y7, Y2
-	VPADDD       Y8, Y0, Y0
-	VPADDD       Y8, Y5, Y5
-	VPADDD       Y8, Y1, Y1
-	VPADDD       Y8, Y2, Y2
-	VPACKSSDW    Y5, Y0, Y0
-	VPACKSSDW    Y2, Y1, Y1
-	VPMAXSW      Y9, Y0, Y0
-	VPMINSW      Y10, Y0, Y0
-	VPMAXSW      Y9, Y1, Y1
-	VPMINSW      Y10, Y1, Y1
-	VPERMQ       $0xd8, Y0, Y0
-	VPERMQ       $0xd8, Y1, Y1
 	VMOVDQU      X0, (R13)
 	VEXTRACTI128 $0x01, Y0, (R13)(CX*1)
-	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X1, (R13)
-	VEXTRACTI128 $0x01, Y1, (R13)(CX*1)
-	ADDQ         64(AX), R13
-	VMOVDQU      320(BX), Y4
-	VMOVDQU      352(BX), Y3
-	VMOVDQU      384(BX), Y0
-	VMOVDQU      416(BX), Y5
-	VMOVDQU      448(BX), Y1
-	VPADDD       Y0, Y3, Y2
-	VPSUBD       Y0, Y3, Y3
-	VPADDD       Y2, Y4, Y4
-	VPADDD       Y1, Y4, Y4
-	VPADDD       Y3, Y5, Y5
-	VPADDD       Y1, Y1, Y1
-	VPADDD       Y1, Y3, Y3
-	VPADDD       Y1, Y1, Y1
-	VPADDD       Y1, Y2, Y2
-	VPADDD       Y1, Y1, Y1
-	VPADDD       Y1, Y5, Y5
-	VPMULLD      Y6, Y4, Y4
-	VPMULLD      Y6, Y3, Y3
-	VPMULLD      Y6, Y2, Y2
-	VPMULLD      Y6, Y5, Y5
-	VCVTDQ2PS    Y4, Y4
-	VCVTDQ2PS    Y3, Y3
-	VCVTDQ2PS    Y2, Y2
-	VCVTDQ2PS    Y5, Y5
-	VFMADD132PS  32(DX), Y7, Y4
-	VFMADD132PS  32(DX), Y7, Y3
-	VFMADD132PS  32(DX), Y7, Y2
-	VFMADD132PS  32(DX), Y7, Y5
-	VPADDD       Y8, Y4, Y4
-	VPADDD       Y8, Y3, Y3
-	VPADDD       Y8, Y2, Y2
-	VPADDD       Y8, Y5, Y5
-	VPACKSSDW    Y3, Y4, Y4
-	VPACKSSDW    Y5, Y2, Y2
-	VPMAXSW      Y9, Y4, Y4
-	VPMINSW      Y10, Y4, Y4
-	VPMAXSW      Y9, Y2, Y2
-	VPMINSW      Y10, Y2, Y2
-	VPERMQ       $0xd8, Y4, Y4
-	VPERMQ       $0xd8, Y2, Y2
-	VMOVDQU      X4, (R13)
-	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
 	LEAQ         (R13)(CX*2), R13
 	VMOVDQU      X2, (R13)
 	VEXTRACTI128 $0x01, Y2, (R13)(CX*1)
 	ADDQ         64(AX), R13
+	VMOVDQU      320(BX), Y5
+	VMOVDQU      352(BX), Y8
+	VMOVDQU      384(BX), Y7
+	VMOVDQU      416(BX), Y6
+	VMOVDQU      448(BX), Y4
+	VPADDD       Y7, Y8, Y9
+	VPSUBD       Y7, Y8, Y8
+	VPADDD       Y9, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VPADDD       Y8, Y6, Y6
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y8, Y8
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y9, Y9
+	VPADDD       Y4, Y4, Y4
+	VPADDD       Y4, Y6, Y6
+	VPMULLD      Y10, Y5, Y5
+	VPMULLD      Y10, Y8, Y8
+	VPMULLD      Y10, Y9, Y9
+	VPMULLD      Y10, Y6, Y6
 	VMOVDQU      480(BX), Y0
 	VMOVDQU      512(BX), Y1
-	VMOVDQU      544(BX), Y4
+	VMOVDQU      544(BX), Y2
 	VMOVDQU      576(BX), Y3
-	VMOVDQU      608(BX), Y2
-	VPADDD       Y4, Y1, Y5
-	VPSUBD       Y4, Y1, Y1
-	VPADDD       Y5, Y0, Y0
-	VPADDD       Y2, Y0, Y0
+	VMOVDQU      608(BX), Y7
+	VPADDD       Y2, Y1, Y4
+	VPSUBD       Y2, Y1, Y1
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y7, Y0, Y0
 	VPADDD       Y1, Y3, Y3
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y5, Y5
-	VPADDD       Y2, Y2, Y2
-	VPADDD       Y2, Y3, Y3
-	VPMULLD      Y6, Y0, Y0
-	VPMULLD      Y6, Y1, Y1
-	VPMULLD      Y6, Y5, Y5
-	VPMULLD      Y6, Y3, Y3
+	VPADDD       Y7, Y7, Y7
+	VPADDD       Y7, Y1, Y1
+	VPADDD       Y7, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VPADDD       Y7, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPMULLD      Y10, Y0, Y0
+	VPMULLD      Y10, Y1, Y1
+	VPMULLD      Y10, Y4, Y4
+	VPMULLD      Y10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VCVTDQ2PS    Y6, Y6
 	VCVTDQ2PS    Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VCVTDQ2PS    Y5, Y5
+	VCVTDQ2PS    Y4, Y4
 	VCVTDQ2PS    Y3, Y3
-	VFMADD132PS  32(DX), Y7, Y0
-	VFMADD132PS  32(DX), Y7, Y1
-	VFMADD132PS  32(DX), Y7, Y5
-	VFMADD132PS  32(DX), Y7, Y3
-	VPADDD       Y8, Y0, Y0
-	VPADDD       Y8, Y1, Y1
-	VPADDD       Y8, Y5, Y5
-	VPADDD       Y8, Y3, Y3
+	VFMADD132PS  32(DX), Y11, Y5
+	VFMADD132PS  32(DX), Y11, Y8
+	VFMADD132PS  32(DX), Y11, Y9
+	VFMADD132PS  32(DX), Y11, Y6
+	VFMADD132PS  32(DX), Y11, Y0
+	VFMADD132PS  32(DX), Y11, Y1
+	VFMADD132PS  32(DX), Y11, Y4
+	VFMADD132PS  32(DX), Y11, Y3
+	VPADDD       Y12, Y5, Y5
+	VPADDD       Y12, Y8, Y8
+	VPADDD       Y12, Y9, Y9
+	VPADDD       Y12, Y6, Y6
+	VPADDD       Y12, Y0, Y0
+	VPADDD       Y12, Y1, Y1
+	VPADDD       Y12, Y4, Y4
+	VPADDD       Y12, Y3, Y3
+	VPACKSSDW    Y8, Y5, Y5
+	VPACKSSDW    Y6, Y9, Y9
 	VPACKSSDW    Y1, Y0, Y0
-	VPACKSSDW    Y3, Y5, Y5
-	VPMAXSW      Y9, Y0, Y0
-	VPMINSW      Y10, Y0, Y0
-	VPMAXSW      Y9, Y5, Y5
-	VPMINSW      Y10, Y5, Y5
-	VPERMQ       $0xd8, Y0, Y0
+	VPACKSSDW    Y3, Y4, Y4
+	VPMAXSW      Y13, Y5, Y5
+	VPMINSW      Y14, Y5, Y5
+	VPMAXSW      Y13, Y9, Y9
+	VPMINSW      Y14, Y9, Y9
+	VPMAXSW      Y13, Y0, Y0
+	VPMINSW      Y14, Y0, Y0
+	VPMAXSW      Y13, Y4, Y4
+	VPMINSW      Y14, Y4, Y4
 	VPERMQ       $0xd8, Y5, Y5
+	VPERMQ       $0xd8, Y9, Y9
+	VPERMQ       $0xd8, Y0, Y0
+	VPERMQ       $0xd8, Y4, Y4
+	VMOVDQU      X5, (R13)
+	VEXTRACTI128 $0x01, Y5, (R13)(CX*1)
+	LEAQ         (R13)(CX*2), R13
+	VMOVDQU      X9, (R13)
+	VEXTRACTI128 $0x01, Y9, (R13)(CX*1)
+	ADDQ         64(AX), R13
 	VMOVDQU      X0, (R13)
 	VEXTRACTI128 $0x01, Y0, (R13)(CX*1)
 	LEAQ         (R13)(CX*2), R13
-	VMOVDQU      X5, (R13)
-	VEXTRACTI128 $0x01, Y5, (R13)(CX*1)
+	VMOVDQU      X4, (R13)
+	VEXTRACTI128 $0x01, Y4, (R13)(CX*1)
 	ADDQ         $+32, SI
 	ADDQ         $+16, DI
 	ADDQ         $+64, DX
@@ -34017,7 +34035,7 @@ TEXT ·products5x2AVX2(SB), NOSPLIT, $0-8
 
 point:
 	MOVQ 32(AX), R14
-	MOVQ R14, 104(AX)
+	MOVQ R14, 96(AX)
 
 column:
 	MOVQ (AX), R13
@@ -34159,7 +34177,7 @@ store:
 	JNE     group
 	MOVQ    DX, DI
 	ADDQ    $+64, 16(AX)
-	DECQ    104(AX)
+	DECQ    96(AX)
 	JNE     column
 	MOVQ    64(AX), R14
 	ADDQ    R14, (AX)

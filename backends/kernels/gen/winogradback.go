@@ -265,8 +265,12 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 	name = fmt.Sprintf("%s%s%d%s", name, f.name, 8*bytes, a.suffix())
 	x, dst, numbers, pixel, p := reg.RSI, reg.RDI, reg.RDX, reg.RCX, reg.R13
 	n := a.squareRegs(f)
-	if pool && !a.zmm {
+	together := 1 // rows that are requantized at a time
+	if !a.zmm {
 		n += 4 // for what rows leave
+		if !pool {
+			together = 2 // for each step takes longer than the next one
+		}
 	}
 	ninth, r := a.v(n), a.nearestRegs(n+1)
 	most := f.shift(0, 0)
@@ -292,8 +296,9 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 			}
 			return v
 		}
-		// write takes four pixels with the shifts of their sums: those of a row, or two of a row and two of the next one.
-		write := func(label string, v []reg.VecPhysical, shifts []uint64, next func()) {
+		// write takes pixels with the shifts of their sums, by fours: those of a row, or two of a row and two of the next one. After each two, p
+		// has to move on.
+		write := func(label string, v []reg.VecPhysical, shifts []uint64, next func(pixels int)) {
 			var mul []operand.Op
 			for i, v := range v {
 				a.VCVTDQ2PS(v, v)
@@ -301,15 +306,15 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 			}
 			packed := a.nearestInts(bytes, v, mul, r, label)
 			apart := func() {
-				per := 4 / len(packed)
-				for j := range 4 {
+				per := len(v) / len(packed)
+				for j := range v {
 					m := operand.Mem{Base: p}
 					if j%2 > 0 {
 						m.Index, m.Scale = pixel, 1
 					}
 					a.storePart(packed[j/per], j%per, per, m)
-					if j == 1 {
-						next()
+					if j%2 > 0 {
+						next(j + 1)
 					}
 				}
 			}
@@ -320,7 +325,8 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 				for i, v := range packed {
 					a.store(v, at(p, i*a.bytes()))
 				}
-				next()
+				next(2)
+				next(4)
 				a.JMP(operand.LabelRef(label + "Next"))
 				a.Label(label + "Apart")
 				apart()
@@ -331,11 +337,21 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 			s.give(v...)
 		}
 		if !pool {
-			for i := range 4 {
-				write(fmt.Sprintf("row%d", i), row(i), []uint64{f.shift(i, 0), f.shift(i, 1), f.shift(i, 2), f.shift(i, 3)}, func() { a.LEAQ(operand.Mem{Base: p, Index: pixel, Scale: 2}, p) })
-				if i < 3 {
-					a.ADDQ(field(untilesRow), p)
+			for i := 0; i < 4; i += together {
+				var v []reg.VecPhysical
+				var shifts []uint64
+				for j := i; j < i+together; j++ {
+					v = append(v, row(j)...)
+					shifts = append(shifts, f.shift(j, 0), f.shift(j, 1), f.shift(j, 2), f.shift(j, 3))
 				}
+				write(fmt.Sprintf("row%d", i), v, shifts, func(pixels int) {
+					switch {
+					case pixels%4 > 0:
+						a.LEAQ(operand.Mem{Base: p, Index: pixel, Scale: 2}, p)
+					case 4*i+pixels < 16:
+						a.ADDQ(field(untilesRow), p)
+					}
+				})
 			}
 			return
 		}
@@ -361,7 +377,11 @@ func (a lanes) requantTiles(f winogradForm, bytes int, pool bool) {
 				v, shifts = append(v, largest(above[j], below[j], shift-f.shift(i+1, 2*j))), append(shifts, shift)
 			}
 		}
-		write("largest", v, shifts, func() { a.ADDQ(field(untilesRow), p) })
+		write("largest", v, shifts, func(pixels int) {
+			if pixels < 4 {
+				a.ADDQ(field(untilesRow), p)
+			}
+		})
 	})
 }
 
