@@ -139,15 +139,14 @@ func (d *Dot) AccRange() Interval {
 
 // WeightRange is the interval of the weights.
 func (d *Dot) WeightRange() Interval {
-	r := Interval{}
-	for i, w := range d.Weights {
-		v := Interval{int64(w), int64(w)}
-		if i == 0 {
-			r = v
-		}
-		r = r.Union(v)
+	if len(d.Weights) == 0 {
+		return Interval{}
 	}
-	return r
+	lo, hi := d.Weights[0], d.Weights[0]
+	for _, w := range d.Weights {
+		lo, hi = min(lo, w), max(hi, w)
+	}
+	return Interval{int64(lo), int64(hi)}
 }
 
 // Bound derives Acc from the actual weights and the range of the input. Each term's interval is widened to hold 0 first, so the

@@ -95,25 +95,17 @@ func (s *search) prepare() error {
 		t, err := stream.Thresholds(k)
 		sketch := stream.Sketcher(k, t)
 		countable := err == nil && len(k.Prog.Code) > 0
-		for _, pe := range stream.PEs(k) {
-			for _, simd := range stream.SIMDs(k) {
-				for _, lut := range []bool{false, true} {
-					f := stream.Fold{PE: pe, SIMD: simd, LUT: lut}
-					if f.Check(k) != nil {
-						continue
-					}
-					if isFixed {
-						f.Thresholds = fixed.Thresholds
-						if f == fixed {
-							all = s.append(all, f, sketch(f))
-						}
-						continue
-					}
-					if all = s.append(all, f, sketch(f)); countable {
-						f.Thresholds = true
-						all = undominated(s.append(all, f, sketch(f)))
-					}
+		for _, f := range stream.Folds(k) {
+			if isFixed {
+				f.Thresholds = fixed.Thresholds
+				if f == fixed {
+					all = s.append(all, f, sketch(f))
 				}
+				continue
+			}
+			if all = s.append(all, f, sketch(f)); countable {
+				f.Thresholds = true
+				all = undominated(s.append(all, f, sketch(f)))
 			}
 		}
 		if len(all) == 0 {

@@ -100,11 +100,8 @@ func (f Fold) Check(k *hw.Kernel) error {
 			return fmt.Errorf("layer %s (%v): %s %d: want one of %v", k.Name, k.Pos, c.name, c.got, c.want)
 		}
 	}
-	switch {
-	case f.PE*f.SIMD > MaxUnroll:
-		return fmt.Errorf("layer %s (%v): %v: want a product of %d at most", k.Name, k.Pos, f, MaxUnroll)
-	case f.LUT && k.Dot == nil:
-		return fmt.Errorf("layer %s (%v): %v: it has no multipliers of its own", k.Name, k.Pos, f)
+	if err := f.unrolls(k); err != nil {
+		return err
 	}
 	if f.Thresholds {
 		if _, err := Thresholds(k); err != nil {
@@ -112,6 +109,33 @@ func (f Fold) Check(k *hw.Kernel) error {
 		}
 	}
 	return nil
+}
+
+// unrolls reports more products than a stage can have.
+func (f Fold) unrolls(k *hw.Kernel) error {
+	switch {
+	case f.PE*f.SIMD > MaxUnroll:
+		return fmt.Errorf("layer %s (%v): %v: want a product of %d at most", k.Name, k.Pos, f, MaxUnroll)
+	case f.LUT && k.Dot == nil:
+		return fmt.Errorf("layer %s (%v): %v: it has no multipliers of its own", k.Name, k.Pos, f)
+	}
+	return nil
+}
+
+// Folds are all folds without thresholds that a kernel can have, by PE, SIMD and LUT.
+func Folds(k *hw.Kernel) []Fold {
+	var all []Fold
+	simds := SIMDs(k)
+	for _, pe := range PEs(k) {
+		for _, simd := range simds {
+			for _, lut := range []bool{false, true} {
+				if f := (Fold{PE: pe, SIMD: simd, LUT: lut}); f.unrolls(k) == nil {
+					all = append(all, f)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // Thresholds are what a kernel's results can be counted with instead of its program; the error says why there are none.
