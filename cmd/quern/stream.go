@@ -98,20 +98,22 @@ func designFor(c *cli.Context, p *hw.Program) (*design, error) {
 			return nil, err
 		}
 		d := &design{Design: s, part: o.Part, clock: o.ClockNS}
+		budget := fold.Budget(o.Part)
 		// Depths can only add to what the least depths take, and finding them takes longer than a search.
-		if used, between := s.Resources(o.Part.Slice), s.Between(o.Part.Slice); !used.Fits(fold.Budget(o.Part)) && between != o.Reserve {
+		if used, between := s.Resources(o.Part.Slice), s.Between(o.Part.Slice); !used.Fits(budget) && between != o.Reserve {
 			o.Reserve = between
-			miss = fmt.Errorf("%v are needed with the least FIFOs; %s offers %v", used, o.Part.Name, fold.Budget(o.Part))
+			miss = fmt.Errorf("%v are needed with the least FIFOs; %s offers %v", used, o.Part.Name, budget)
 			continue
 		}
-		if d.timing, err = dataflow.Size(s); err != nil {
+		fits := func() bool { return s.Resources(o.Part.Slice).Fits(budget) }
+		if d.timing, err = dataflow.Size(s, fits); err != nil {
 			return nil, err
 		}
-		used, budget := s.Resources(o.Part.Slice), fold.Budget(o.Part)
 		switch {
-		case !used.Fits(budget):
+		case !fits():
 			o.Reserve = s.Between(o.Part.Slice)
-			miss = fmt.Errorf("%.4g samples per second need about %v with FIFOs of the depths that they need; %s offers %v", d.fps(), used, o.Part.Name, budget)
+			miss = fmt.Errorf("%d clock cycles between samples need about %v with FIFOs of the depths that they need; %s offers %v",
+				s.Slowest().Iterations(), s.Resources(o.Part.Slice), o.Part.Name, budget)
 		case d.fps() < aim:
 			o.FPS *= aim / d.fps() * 1.005
 			miss = fmt.Errorf("by cycle simulation %.4g samples per second, want %.4g; the slowest stage, %s, takes %d of the %d clock cycles between samples",

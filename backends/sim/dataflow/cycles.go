@@ -18,7 +18,7 @@ type Timing struct {
 	Interval int        // between the ends of the last two runs, or the mean of those that repeat
 	Repeats  int        // the samples after which the schedule is the same again; 0: not known (see Steady)
 	Stages   []Activity // by stage
-	Marks    []int      // the most words that each channel held
+	Marks    []int      // the most words that each channel held, by Time
 }
 
 // Activity counts the clock cycles of a stage over all runs.

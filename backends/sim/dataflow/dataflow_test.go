@@ -62,7 +62,7 @@ func TestSize(t *testing.T) {
 	if !errors.As(err, &dead) || !strings.Contains(err.Error(), "x_fork for a place in x_fork_out1 (depth 2)") {
 		t.Fatalf("least depths: got %v, want a deadlock at the branch", err)
 	}
-	tm, err := Size(d)
+	tm, err := Size(d, func() bool { return true })
 	if err != nil {
 		t.Fatal(err)
 	}

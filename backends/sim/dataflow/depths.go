@@ -30,8 +30,10 @@ const (
 //   - Depths that are not enough without the words that pipelines hold are raised (Live), so that no deadlock depends on the latency that
 //     the tools give to a stage.
 //
+// fits is asked then whether these depths will do; if not, Size ends without a timing, which in a large network may take longer than the depths.
+//
 // FINN finds depths by running the RTL (InsertAndSetFIFODepths); here the network of counters is run, a few samples each time.
-func Size(d *stream.Design) (*Timing, error) {
+func Size(d *stream.Design, fits func() bool) (*Timing, error) {
 	p := compile(d)
 	z := &sizer{d: d, n: newNetwork(p)}
 	z.n.keep = sizeRuns
@@ -61,6 +63,9 @@ func Size(d *stream.Design) (*Timing, error) {
 	}
 	if err := enliven(p); err != nil {
 		return nil, err
+	}
+	if !fits() {
+		return nil, nil
 	}
 	// The trials look at few samples: what they missed is small.
 	var t *Timing

@@ -185,7 +185,7 @@ func TestSizeRandom(t *testing.T) {
 	cut, still, repeat := 0, 0, 0
 	for i := range 60 {
 		d := randomDesign(t, rand.New(rand.NewPCG(13, uint64(i))))
-		tm, err := Size(d)
+		tm, err := Size(d, func() bool { return true })
 		if err != nil {
 			t.Fatalf("%d: %v\n%v", i, err, d)
 		}

@@ -16,7 +16,7 @@ func Steady(d *stream.Design, most int) (*Timing, error) { return steady(compile
 
 func steady(p *program, most int) (*Timing, error) {
 	n := newNetwork(p)
-	n.reset(depths(p.d), true, true)
+	n.reset(depths(p.d), false, true)
 	back := 1
 	for _, c := range p.d.Channels {
 		back = max(back, (c.Depth+c.Words-1)/c.Words)
