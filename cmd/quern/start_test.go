@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,12 +35,14 @@ func BenchmarkStartup(b *testing.B) {
 	b.ReportMetric(cpu.Seconds()*1e3/float64(b.N), "cpu-ms/op")
 }
 
-func quernOK(b *testing.B, args ...string) {
+// quernOK runs a command and returns what it prints.
+func quernOK(b *testing.B, args ...string) string {
 	b.Helper()
 	var out, errw strings.Builder
 	if code := run(context.Background(), append([]string{"quern"}, args...), strings.NewReader(""), &out, &errw); code != 0 {
 		b.Fatalf("%v: exit code %d: %s", args, code, errw.String())
 	}
+	return out.String()
 }
 
 // BenchmarkInfo reads a model of 5 MB: 5 convolutions of 160 channels.
@@ -82,12 +85,13 @@ func BenchmarkInfo(b *testing.B) {
 	}
 }
 
-// BenchmarkCompile turns int-8 networks into projects of both styles: LeNet, and ResNet-8 where QUERN_MODELS names a folder with
-// cifar10_resnet8_mlperf.onnx.
+// BenchmarkCompile turns int-8 networks into projects of both styles: LeNet, and ResNet-8 and ResNet-20 where QUERN_MODELS names a folder with
+// the public models. Of style stream it reports what it reached in that time, too.
 func BenchmarkCompile(b *testing.B) {
 	nets := [][]string{{"LeNet", "../../testdata/models/lenet_e400.onnx"}}
 	if dir := os.Getenv("QUERN_MODELS"); dir != "" {
-		nets = append(nets, []string{"ResNet8", filepath.Join(dir, "cifar10_resnet8_mlperf.onnx"), "--scale", "1"})
+		nets = append(nets, []string{"ResNet8", filepath.Join(dir, "cifar10_resnet8_mlperf.onnx"), "--scale", "1"},
+			[]string{"ResNet20", filepath.Join(dir, "cifar10_akamaster_resnet20_unfolded_bn.onnx"), "--mean", ".485,.456,.406", "--std", ".229,.224,.225"})
 	}
 	for _, net := range nets {
 		model := filepath.Join(b.TempDir(), "q.onnx")
@@ -95,8 +99,15 @@ func BenchmarkCompile(b *testing.B) {
 		for _, style := range []string{"c99", "stream"} {
 			b.Run(net[0]+"/"+style, func(b *testing.B) {
 				dir := b.TempDir()
+				var r compileReport
 				for b.Loop() {
-					quernOK(b, "compile", model, "--style", style, "-o", dir)
+					if err := json.Unmarshal([]byte(quernOK(b, "compile", model, "--style", style, "-o", dir, "--json")), &r); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if r.Stream != nil {
+					b.ReportMetric(float64(r.Stream.Interval), "cycles")
+					b.ReportMetric(float64(r.Stream.FIFOBits), "FIFO-bits")
 				}
 			})
 		}
