@@ -54,7 +54,7 @@ func sequential(p *program) []wait {
 	return stuck
 }
 
-// lazyTurn is the number of iterations that a stage does without a look at those behind it, to save time.
+// lazyTurn is the number of words that a stage writes without a look at those behind it, to save time.
 const lazyTurn = 8
 
 // lazy finds depths with which a network is live: it notes the most words in each channel if a stage goes on only while all behind it wait for
@@ -69,12 +69,11 @@ func lazy(p *program) []int {
 	return u.marks
 }
 
-// untimed is a network of stages without pipelines at work on one sample. Stages that are nearer to the output go first, by so many iterations
-// at most.
+// untimed is a network of stages without pipelines at work on one sample. Stages that are nearer to the output go first.
 type untimed struct {
 	p      *program
-	depth  []int
-	most   int
+	depth  []int // by channel
+	most   int   // words that a stage writes in a turn
 	states []untimedState
 	words  []int // in each channel
 	marks  []int // the most words
@@ -123,7 +122,7 @@ func (u *untimed) run() {
 	}
 }
 
-// turn goes on by some iterations of a stage, and says what it waits for then.
+// turn goes on with a stage until it waits, and says for what, or has written enough for a turn.
 func (u *untimed) turn(i int) *wait {
 	s, q := u.p.d.Stages[i], &u.states[i]
 	for done := 0; done < u.most && q.i < s.Iterations(); {

@@ -219,7 +219,7 @@ func TestSizeRandom(t *testing.T) {
 	}
 }
 
-// TestEnliven: with the least depths some of the designs stand still, and with those of enliven none does.
+// TestEnliven: with the least depths some of the designs stand still, and with those of enliven or lazy none does.
 func TestEnliven(t *testing.T) {
 	grew := 0
 	for i := range 60 {
@@ -236,6 +236,12 @@ func TestEnliven(t *testing.T) {
 		}
 		if _, err := Time(d, 5); err != nil {
 			t.Errorf("%d: %v", i, err)
+		}
+		for k, n := range lazy(compile(d)) {
+			d.Channels[k].Depth = max(stream.MinDepth, n)
+		}
+		if err := Live(d); err != nil {
+			t.Errorf("%d: lazily: %v", i, err)
 		}
 	}
 	if grew < 10 {
