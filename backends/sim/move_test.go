@@ -19,12 +19,16 @@ func randomMove(r *rand.Rand) *hw.Program {
 	mv, k := &hw.Move{}, &hw.Kernel{Name: "k", Kind: hw.KMove}
 	var ranges hw.Interval
 	fixed := r.IntN(2) == 0 // one type for all
+	plain := r.IntN(8) == 0 // a copy
 	written := 0
 	for c := 0; c < shape[2]; {
 		n := min(shape[2]-c, 1+r.IntN(shape[2]))
+		if plain {
+			n = shape[2]
+		}
 		size, at := []int{shape[0], shape[1], n}, []int{0, 0, c}
 		for a := range 2 {
-			if r.IntN(4) == 0 {
+			if !plain && r.IntN(4) == 0 {
 				size[a] = 1 + r.IntN(shape[a])
 				at[a] = r.IntN(shape[a] - size[a] + 1)
 			}
@@ -33,14 +37,18 @@ func randomMove(r *rand.Rand) *hw.Program {
 		c += n
 		// Source axes in another order, with steps and slack.
 		to := r.Perm(3)
-		if r.IntN(2) == 0 {
+		if plain || r.IntN(2) == 0 {
 			to = []int{0, 1, 2}
 		}
 		from, step, start := make([]int, 3), make([]int, 3), make([]int, 3)
 		for a := range 3 {
 			step[a] = []int{1, 1, 1, 1, 1, 2, 3, -1, -2, 0}[r.IntN(10)]
+			slack := r.IntN(2) * r.IntN(2)
+			if plain {
+				step[a], slack = 1, 0
+			}
 			span := (size[a] - 1) * max(step[a], -step[a])
-			from[to[a]] = span + 1 + r.IntN(2)*r.IntN(2)
+			from[to[a]] = span + 1 + slack
 			start[a] = r.IntN(from[to[a]] - span)
 			if step[a] < 0 {
 				start[a] += span
@@ -61,7 +69,7 @@ func randomMove(r *rand.Rand) *hw.Program {
 		piece := hw.Piece{Src: len(k.In) - 1, Size: make([]int, 3), SrcStride: make([]int, 3), DstStride: make([]int, 3)}
 		in := []int{from[1] * from[2], from[2], 1}
 		loops := []int{0, 1, 2}
-		if r.IntN(3) == 0 {
+		if !plain && r.IntN(3) == 0 {
 			loops = r.Perm(3)
 		}
 		for i, a := range loops {
@@ -97,7 +105,7 @@ func randomMove(r *rand.Rand) *hw.Program {
 // TestMove compares moves by every level of this CPU with their definition, and sees that neither move nor fill touches a border.
 func TestMove(t *testing.T) {
 	for _, level := range kernels.Levels() {
-		borders := 0
+		borders, shared := 0, 0
 		for seed := range uint64(1500) {
 			r := rand.New(rand.NewPCG(seed, 31))
 			p := randomMove(r)
@@ -109,6 +117,9 @@ func TestMove(t *testing.T) {
 			out := &m.layouts[k.Out.ID]
 			if out.border() {
 				borders++
+			}
+			if _, ok := m.steps[0].(nothing); ok {
+				shared++
 			}
 			s := m.NewState()
 			for range 2 {
@@ -144,8 +155,8 @@ func TestMove(t *testing.T) {
 				t.Fatalf("%v seed %d: %v allocations, want none", level, seed, n)
 			}
 		}
-		if borders < 100 {
-			t.Errorf("%v: %d programs with borders, want more", level, borders)
+		if borders < 100 || shared < 10 {
+			t.Errorf("%v: %d programs with borders, %d of shared memory, want more", level, borders, shared)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Machine struct {
 	inputs  []*input  // of the program, nil where portable code quantizes
 	outputs []*output // of the program
 	steps   []runner
+	same    []int    // by buffer ID: the one whose memory it shares, or itself
 	elided  []runner // by buffer ID: what writes a buffer that runs leave out, or nil
 	copies  []border // images that are not a buffer itself
 	row     int      // longest row that a scalar program works on
@@ -58,6 +59,9 @@ func newMachine(p *hw.Program, level kernels.Level) (*Machine, error) {
 	m := &Machine{p: p, level: level, cols: 1}
 	q, parts := split(p, level)
 	m.layouts, m.pads = plan(q, level)
+	for i := range m.layouts {
+		m.same = append(m.same, i)
+	}
 	for _, ks := range parts {
 		r := m.prepare(ks[0])
 		if len(ks) > 1 {
@@ -121,6 +125,9 @@ func (m *Machine) NewState() *State {
 			pad = l.zero // there is no border
 		}
 		s.bufs = append(s.bufs, newCells(l, pad))
+	}
+	for i, j := range m.same {
+		s.bufs[i] = s.bufs[j]
 	}
 	for i := range m.copies {
 		s.copies = append(s.copies, newCells(&m.copies[i].layout, m.copies[i].pad))
