@@ -57,7 +57,7 @@ type columnKernels struct {
 	multiply                           [2][2]kernel // by bytes of the operands, less 1
 	finish16                           kernel
 	rows, quantize, reals              [2]kernel // by bytes of an element, less 1
-	weave                              kernel
+	weave, quantizeWeave               kernel
 	winograd                           winogradKernels
 }
 

@@ -253,6 +253,7 @@ const (
 	kQuantize8AVX2
 	kQuantize16AVX2
 	kWeaveAVX2
+	kQuantizeWeaveAVX512
 	kTurnAVX2
 	kTableVBMI
 	kRestAVX512
@@ -756,6 +757,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		quantize16AVX2(a)
 	case kWeaveAVX2:
 		weaveAVX2(a)
+	case kQuantizeWeaveAVX512:
+		quantizeWeaveAVX512(a)
 	case kTurnAVX2:
 		turnAVX2(a)
 	case kTableVBMI:
@@ -1511,6 +1514,9 @@ func quantize16AVX2(a unsafe.Pointer)
 
 //go:noescape
 func weaveAVX2(a unsafe.Pointer)
+
+//go:noescape
+func quantizeWeaveAVX512(a unsafe.Pointer)
 
 //go:noescape
 func turnAVX2(a unsafe.Pointer)

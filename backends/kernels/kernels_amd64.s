@@ -36389,6 +36389,226 @@ test:
 	VZEROUPPER
 	RET
 
+DATA pixelBytes<>+0(SB)/1, $0x00
+DATA pixelBytes<>+1(SB)/1, $0x01
+DATA pixelBytes<>+2(SB)/1, $0x02
+DATA pixelBytes<>+3(SB)/1, $0x04
+DATA pixelBytes<>+4(SB)/1, $0x05
+DATA pixelBytes<>+5(SB)/1, $0x06
+DATA pixelBytes<>+6(SB)/1, $0x08
+DATA pixelBytes<>+7(SB)/1, $0x09
+DATA pixelBytes<>+8(SB)/1, $0x0a
+DATA pixelBytes<>+9(SB)/1, $0x0c
+DATA pixelBytes<>+10(SB)/1, $0x0d
+DATA pixelBytes<>+11(SB)/1, $0x0e
+DATA pixelBytes<>+12(SB)/1, $0x80
+DATA pixelBytes<>+13(SB)/1, $0x80
+DATA pixelBytes<>+14(SB)/1, $0x80
+DATA pixelBytes<>+15(SB)/1, $0x80
+GLOBL pixelBytes<>(SB), RODATA|NOPTR, $16
+
+DATA pixelWords<>+0(SB)/1, $0x00
+DATA pixelWords<>+1(SB)/1, $0x01
+DATA pixelWords<>+2(SB)/1, $0x02
+DATA pixelWords<>+3(SB)/1, $0x04
+DATA pixelWords<>+4(SB)/1, $0x05
+DATA pixelWords<>+5(SB)/1, $0x06
+DATA pixelWords<>+6(SB)/1, $0x08
+DATA pixelWords<>+7(SB)/1, $0x09
+DATA pixelWords<>+8(SB)/1, $0x0a
+DATA pixelWords<>+9(SB)/1, $0x0c
+DATA pixelWords<>+10(SB)/1, $0x0d
+DATA pixelWords<>+11(SB)/1, $0x0e
+DATA pixelWords<>+12(SB)/1, $0x00
+DATA pixelWords<>+13(SB)/1, $0x01
+DATA pixelWords<>+14(SB)/1, $0x02
+DATA pixelWords<>+15(SB)/1, $0x04
+GLOBL pixelWords<>(SB), RODATA|NOPTR, $16
+
+// func quantizeWeaveAVX512(a *byte)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV
+TEXT ·quantizeWeaveAVX512(SB), NOSPLIT, $0-8
+	MOVQ            a+0(FP), AX
+	MOVQ            (AX), R8
+	MOVQ            8(AX), DI
+	MOVQ            96(AX), R10
+	MOVQ            104(AX), DX
+	MOVQ            112(AX), R11
+	LEAQ            -16(R11), R12
+	VPBROADCASTD    64(AX), Z13
+	VBROADCASTI32X4 pixelBytes<>+0(SB), Z22
+	VPMOVZXBD       pixelWords<>+0(SB), Z23
+	VPXOR           Y14, Y14, Y14
+	VBROADCASTSS    80(AX), Z8
+	VBROADCASTSS    84(AX), Z9
+	VBROADCASTSS    88(AX), Z10
+	VBROADCASTSS    92(AX), Z11
+	VPTERNLOGD      $0xff, Z12, Z12, Z12
+	VPSRLD          $0x01, Z12, Z12
+
+row:
+	XORQ BX, BX
+
+next:
+	CMPQ        BX, R12
+	CMOVQGT     R12, BX
+	LEAQ        (R8)(BX*4), SI
+	VMULPS      (SI), Z8, Z16
+	VMAXPS      Z16, Z9, Z16
+	VMINPS      Z16, Z10, Z16
+	VRNDSCALEPS $0x08, Z16, Z17
+	VSUBPS      Z17, Z16, Z16
+	VPANDD      Z12, Z16, Z16
+	VCMPPS      $0x15, Z11, Z16, K1
+	VMULPS      (SI)(R10*1), Z8, Z18
+	VMAXPS      Z18, Z9, Z18
+	VMINPS      Z18, Z10, Z18
+	VRNDSCALEPS $0x08, Z18, Z19
+	VSUBPS      Z19, Z18, Z18
+	VPANDD      Z12, Z18, Z18
+	VCMPPS      $0x15, Z11, Z18, K2
+	VMULPS      (SI)(R10*2), Z8, Z20
+	VMAXPS      Z20, Z9, Z20
+	VMINPS      Z20, Z10, Z20
+	VRNDSCALEPS $0x08, Z20, Z21
+	VSUBPS      Z21, Z20, Z20
+	VPANDD      Z12, Z20, Z20
+	VCMPPS      $0x15, Z11, Z20, K3
+	KORW        K1, K2, K1
+	KORTESTW    K1, K3
+	JNE         double
+	VCVTTPS2DQ  Z17, Z16
+	VCVTTPS2DQ  Z19, Z18
+	VCVTTPS2DQ  Z21, Z20
+
+pack:
+	VPADDD        Z13, Z16, Z16
+	VPADDD        Z13, Z18, Z18
+	VPSLLD        $0x08, Z18, Z18
+	VPADDD        Z13, Z20, Z20
+	VPSLLD        $0x10, Z20, Z20
+	VPTERNLOGD    $0xfe, Z18, Z20, Z16
+	VPSHUFB       Z22, Z16, Z0
+	VPERMD        Z0, Z23, Z0
+	LEAQ          (BX)(BX*2), R9
+	ADDQ          DI, R9
+	VMOVDQU       Y0, (R9)
+	VEXTRACTI32X4 $0x02, Z0, 32(R9)
+	ADDQ          $0x10, BX
+	CMPQ          BX, R11
+	JLT           next
+	LEAQ          (R8)(R11*4), R8
+	ADDQ          120(AX), DI
+	DECQ          DX
+	JNE           row
+	VMOVMSKPS     Y14, BX
+	MOVQ          BX, 72(AX)
+	VZEROUPPER
+	RET
+
+double:
+	MOVL $0x00000003, R13
+
+plane:
+	VBROADCASTSD 24(AX), Y8
+	VBROADCASTSD 40(AX), Y9
+	VBROADCASTSD 48(AX), Y10
+	VBROADCASTSD 56(AX), Y11
+	VPCMPEQD     Y12, Y12, Y12
+	VPSRLQ       $0x01, Y12, Y12
+	VMOVUPS      (SI), Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y14, Y14
+	VMOVUPS      32(SI), Y4
+	VCMPPS       $0x03, Y4, Y4, Y4
+	VORPS        Y4, Y14, Y14
+	VPXOR        Y15, Y15, Y15
+	VCVTPS2PD    (SI), Y4
+	VMULPD       Y8, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VSUBPD       Y5, Y4, Y4
+	VANDPD       Y12, Y4, Y4
+	VCMPPD       $0x1d, Y11, Y4, Y4
+	VORPD        Y4, Y15, Y15
+	VCVTTPD2DQY  Y5, X0
+	VCVTPS2PD    16(SI), Y4
+	VMULPD       Y8, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VSUBPD       Y5, Y4, Y4
+	VANDPD       Y12, Y4, Y4
+	VCMPPD       $0x1d, Y11, Y4, Y4
+	VORPD        Y4, Y15, Y15
+	VCVTTPD2DQY  Y5, X1
+	VCVTPS2PD    32(SI), Y4
+	VMULPD       Y8, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VSUBPD       Y5, Y4, Y4
+	VANDPD       Y12, Y4, Y4
+	VCMPPD       $0x1d, Y11, Y4, Y4
+	VORPD        Y4, Y15, Y15
+	VCVTTPD2DQY  Y5, X2
+	VCVTPS2PD    48(SI), Y4
+	VMULPD       Y8, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VSUBPD       Y5, Y4, Y4
+	VANDPD       Y12, Y4, Y4
+	VCMPPD       $0x1d, Y11, Y4, Y4
+	VORPD        Y4, Y15, Y15
+	VCVTTPD2DQY  Y5, X3
+	VMOVMSKPD    Y15, CX
+	TESTL        CX, CX
+	JEQ          back
+	VBROADCASTSD 32(AX), Y15
+	VCVTPS2PD    (SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X0
+	VCVTPS2PD    16(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X1
+	VCVTPS2PD    32(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X2
+	VCVTPS2PD    48(SI), Y4
+	VDIVPD       Y15, Y4, Y4
+	VMAXPD       Y9, Y4, Y4
+	VMINPD       Y10, Y4, Y4
+	VROUNDPD     $0x08, Y4, Y5
+	VCVTTPD2DQY  Y5, X3
+
+back:
+	VINSERTI128  $0x01, X1, Y0, Y0
+	VINSERTI128  $0x01, X3, Y2, Y2
+	VMOVDQA64    Z18, Z16
+	VMOVDQA64    Z20, Z18
+	VINSERTI64X4 $0x01, Y2, Z0, Z20
+	ADDQ         R10, SI
+	DECQ         R13
+	JNE          plane
+	VBROADCASTSS 80(AX), Z8
+	VBROADCASTSS 84(AX), Z9
+	VBROADCASTSS 88(AX), Z10
+	VBROADCASTSS 92(AX), Z11
+	VPTERNLOGD   $0xff, Z12, Z12, Z12
+	VPSRLD       $0x01, Z12, Z12
+	JMP          pack
+
 // func turnAVX2(a *byte)
 // Requires: AVX
 TEXT ·turnAVX2(SB), NOSPLIT, $0-8

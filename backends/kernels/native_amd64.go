@@ -168,7 +168,8 @@ var columns512 = columnKernels{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
 		}, productsForm{kHalfProducts, 4, 1}, zen4, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{120, 150}, far: 16}},
-	quantize: [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2, reals: [2]kernel{kReals8AVX512, kReals16AVX512},
+	quantizeWeave: kQuantizeWeaveAVX512,
+	quantize:      [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2, reals: [2]kernel{kReals8AVX512, kReals16AVX512},
 	bytes: poolKernels{kMax8AVX512, kDeep8AVX512, kDeepRequant8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512, kDeepRequant16AVX512},
 }
 

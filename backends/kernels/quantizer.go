@@ -16,7 +16,7 @@ type Quantizer[Y uint8 | int16] struct {
 	inverse       float64
 	unsure        float64    // a product with inverse that is as far from an integer may round to another one than the quotient
 	single        [4]float32 // see singles
-	kernel        kernel
+	kernel, weave kernel
 }
 
 // quantizerArgs is what the kernels of gen/quantizer.go take.
@@ -27,6 +27,7 @@ type quantizerArgs struct {
 	add                            int64
 	nan                            int
 	single                         [4]float32
+	plane, rows, width, step       int // of weave
 }
 
 // NewQuantizer is nil where numbers are too wide; less is taken from the results, which have to fit Y.
@@ -37,7 +38,9 @@ func NewQuantizer[Y uint8 | int16](level Level, scale float64, zero, lo, hi, les
 	}
 	q := &Quantizer[Y]{scale: scale, lo: float64(lo - zero), hi: float64(hi - zero), add: zero - less, inverse: 1 / scale, unsure: -1}
 	if k := columnsOf(level); k != nil {
-		q.kernel = k.quantize[unsafe.Sizeof(Y(0))-1]
+		if q.kernel = k.quantize[unsafe.Sizeof(Y(0))-1]; unsafe.Sizeof(Y(0)) == 1 {
+			q.weave = k.quantizeWeave
+		}
 	}
 	q.single = q.singles()
 	// The rounded inverse and the rounded product are off by less than two units in the last place together, the quotient by half of one,
@@ -76,7 +79,8 @@ func (q *Quantizer[Y]) Run(dst []Y, src []float32) bool {
 	src = src[:len(dst)]
 	done, ok := 0, true
 	if n := len(dst) / 16; q.kernel != 0 && n > 0 {
-		a := quantizerArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), count: n, inverse: q.inverse, scale: q.scale, lo: q.lo, hi: q.hi, unsure: q.unsure, add: q.add, single: q.single}
+		a := q.args(&dst[0], &src[0])
+		a.count = n
 		q.kernel.call(unsafe.Pointer(&a))
 		done, ok = 16*n, a.nan == 0
 	}
@@ -87,6 +91,26 @@ func (q *Quantizer[Y]) Run(dst []Y, src []float32) bool {
 		dst[i] = Y(int64(v) + q.add)
 	}
 	return ok
+}
+
+func (q *Quantizer[Y]) args(dst *Y, src *float32) quantizerArgs {
+	return quantizerArgs{x: unsafe.Pointer(src), dst: unsafe.Pointer(dst), inverse: q.inverse, scale: q.scale, lo: q.lo, hi: q.hi, unsure: q.unsure, add: q.add, single: q.single}
+}
+
+// Weaves reports whether there is Weave for so many planes with rows of so many elements.
+func (q *Quantizer[Y]) Weaves(planes, width int) bool {
+	return q.weave != 0 && planes == 3 && width >= 16
+}
+
+// Weave is Run of three planes of rows by width elements and Weave of the result, at once.
+func (q *Quantizer[Y]) Weave(dst []Y, step int, planes []float32, rows, width int) bool {
+	planes = planes[:3*rows*width]
+	_ = dst[(rows-1)*step:][:3*width]
+	size := int(unsafe.Sizeof(Y(0)))
+	a := q.args(&dst[0], &planes[0])
+	a.plane, a.rows, a.width, a.step = 4*rows*width, rows, width, step*size
+	q.weave.call(unsafe.Pointer(&a))
+	return a.nan == 0
 }
 
 // weaveArgs is what the kernel of gen/quantizer.go takes.

@@ -127,3 +127,48 @@ func testWeave[Y uint8 | int16](t *testing.T, l Level, r *rand.Rand) {
 		t.Fatalf("%v: %d planes of %d by %d, step %d: got %v, want %v", l, c, rows, width, step, got, want)
 	}
 }
+
+// TestQuantizerWeave compares quantization of planes to pixels with Run and Weave.
+func TestQuantizerWeave(t *testing.T) {
+	for _, l := range native() {
+		done := 0
+		for seed := range uint64(600) {
+			r := rand.New(rand.NewPCG(seed, 8))
+			scale := []float64{0.5, 1, 3, 2. / 255, float64(float32(0.01)), r.Float64() + 1e-3, 1e-320}[r.IntN(7)]
+			zero := extreme(r, -300, 300)
+			q := NewQuantizer[uint8](l, scale, zero, r.Int64N(9), 255-r.Int64N(9), 0)
+			c, rows, width := 1+r.IntN(4), 1+r.IntN(5), 1+r.IntN(70)
+			if !q.Weaves(c, width) {
+				continue
+			}
+			done++
+			x := make([]float32, c*rows*width)
+			for i := range x {
+				x[i] = float32(scale * (float64(extreme(r, -zero-3, 258-zero)) + float64(r.IntN(3)-1)/2)) // many ties
+				for range r.IntN(3) {
+					x[i] = math.Nextafter32(x[i], float32(r.IntN(2)*2-1)*math.MaxFloat32)
+				}
+				if seed%2 == 0 && r.IntN(20) > 0 {
+					x[i] = float32(scale * float64(r.IntN(256))) // none
+				}
+			}
+			step := width*c + r.IntN(9)
+			planes, got, want := make([]uint8, len(x)), make([]uint8, rows*step), make([]uint8, rows*step)
+			q.Run(planes, x)
+			Weave(l, want, step, planes, c, rows, width)
+			if !q.Weave(got, step, x, rows, width) {
+				t.Fatalf("%v seed %d: not all are numbers", l, seed)
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("%v seed %d: %d planes of %d by %d, step %d: got %v, want %v", l, seed, c, rows, width, step, got, want)
+			}
+			x[r.IntN(len(x))] = float32(math.NaN())
+			if q.Weave(got, step, x, rows, width) {
+				t.Fatalf("%v seed %d: NaN was not seen", l, seed)
+			}
+		}
+		if l == AVX512 && done < 50 {
+			t.Errorf("%v: %d at once, want more", l, done)
+		}
+	}
+}

@@ -27,6 +27,14 @@ type layout struct {
 
 func (l *layout) dense() bool { return l.width == l.w }
 
+// lines are the runs of pixels that lie together, and their length.
+func (l *layout) lines() (n, pixels int) {
+	if l.dense() {
+		return 1, l.h * l.w
+	}
+	return l.h, l.w
+}
+
 // at is the place of pixel (y,x); the border has negative coordinates and those beyond h and w.
 func (l *layout) at(y, x int) int { return ((y+l.top)*l.width + x + l.left) * l.c }
 

@@ -48,11 +48,8 @@ func enter[X uint8 | int16](e *entry, level kernels.Level, dst, scratch []X, wri
 	}
 	scratch = scratch[:n]
 	ok := write(scratch)
-	rows, width := l.h, l.w
-	if l.dense() {
-		rows, width = 1, l.h*l.w
-	}
 	if e.planes > 0 {
+		rows, width := l.lines()
 		kernels.Weave(level, dst[l.at(0, 0):], l.width*l.c, scratch, e.planes, rows, width*l.c/e.planes)
 		return ok
 	}
@@ -64,6 +61,15 @@ func enter[X uint8 | int16](e *entry, level kernels.Level, dst, scratch []X, wri
 		}
 	})
 	return ok
+}
+
+// quantize is enter by a quantizer.
+func quantize[X uint8 | int16](e *entry, level kernels.Level, dst, scratch []X, q *kernels.Quantizer[X], x []float32) bool {
+	l := e.out
+	if rows, width := l.lines(); q.Weaves(e.planes, width) {
+		return q.Weave(dst[l.at(0, 0):], l.width*l.c, x, rows, width)
+	}
+	return enter(e, level, dst, scratch, func(dst []X) bool { return q.Run(dst, x) })
 }
 
 // input brings reals of the model into a buffer: hw.Port.Quantize by native code.
@@ -102,9 +108,9 @@ func (r *input) put(s *State, x []float32) error {
 	}
 	ok := false
 	if c := &s.bufs[r.b.ID]; r.to8 != nil {
-		ok = enter(&r.entry, s.m.level, c.u8, s.scratch.u8, func(dst []uint8) bool { return r.to8.Run(dst, x) })
+		ok = quantize(&r.entry, s.m.level, c.u8, s.scratch.u8, r.to8, x)
 	} else {
-		ok = enter(&r.entry, s.m.level, c.i16, s.scratch.i16, func(dst []int16) bool { return r.to16.Run(dst, x) })
+		ok = quantize(&r.entry, s.m.level, c.i16, s.scratch.i16, r.to16, x)
 	}
 	if !ok {
 		for i, v := range x {

@@ -139,6 +139,8 @@ func generate() (map[string][]byte, error) {
 		l.quantizer(2)
 	}
 	a.weave()
+	a.pixelData()
+	a.weaveQuantizer()
 	a.turn()
 	a.table()
 	a.rest()

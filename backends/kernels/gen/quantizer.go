@@ -20,6 +20,11 @@ const (
 	quaAdd
 	quaNaN    // result: not 0 where an element is not a number
 	quaSingle // float32 numbers: inverse, lo, hi, unsure
+	_
+	quaPlane // of weaveQuantizer: bytes of a plane
+	quaRows
+	quaWidth // pixels
+	quaStep  // bytes between rows of pixels
 )
 
 // quantizer is Quantizer.Run on 16 elements at a time: the even number nearest to x/scale, between lo and hi, and add. A product with the
@@ -29,48 +34,17 @@ func (a lanes) quantizer(bytes int) {
 	name := fmt.Sprintf("quantize%d%s", 8*bytes, a.suffix())
 	a.begin(name, name+" is Quantizer.Run.")
 	src, dst, n := reg.RSI, reg.RDI, reg.RDX
-	constants := []reg.VecPhysical{a.v(8), a.v(9), a.v(10), a.v(11)}
-	inverse, lo, hi, unsure, abs, add, nan := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12), a.v(13), reg.Y14
-	singles := func() {
-		for i, to := range constants {
-			m := field(quaSingle)
-			m.Disp += 4 * i
-			a.VBROADCASTSS(m, to)
-		}
-		if a.zmm {
-			a.VPTERNLOGD(operand.U8(255), abs, abs, abs)
-		} else {
-			a.VPCMPEQD(abs, abs, abs)
-		}
-		a.VPSRLD(operand.Imm(1), abs, abs)
-	}
+	add, nan := a.v(13), reg.Y14
 	a.MOVQ(field(quaX), src)
 	a.MOVQ(field(quaDst), dst)
 	a.MOVQ(field(quaCount), n)
 	a.VPBROADCASTD(field(quaAdd), add)
 	a.VPXOR(nan, nan, nan)
-	singles()
+	a.singles()
 	a.Label("next")
 	parts := [][2]reg.VecPhysical{{a.v(0), a.v(1)}, {a.v(2), a.v(3)}}[:64/a.bytes()]
 	for i, r := range parts {
-		x, t := r[0], r[1]
-		a.VMULPS(at(src, a.bytes()*i), inverse, x)
-		a.VMAXPS(x, lo, x) // in this order not a number stays that
-		a.VMINPS(x, hi, x)
-		if a.zmm {
-			a.VRNDSCALEPS(operand.Imm(8), x, t)
-		} else {
-			a.VROUNDPS(operand.Imm(8), x, t)
-		}
-		a.VSUBPS(t, x, x)
-		const notLess = 0x15
-		if a.zmm {
-			a.VPANDD(abs, x, x)
-			a.VCMPPS(operand.Imm(notLess), unsure, x, reg.K1)
-		} else {
-			a.VANDPS(abs, x, x)
-			a.VCMPPS(operand.Imm(notLess), unsure, x, x)
-		}
+		a.single(at(src, a.bytes()*i), r[0], r[1], reg.K1)
 	}
 	if a.zmm {
 		a.KORTESTW(reg.K1, reg.K1)
@@ -117,8 +91,47 @@ func (a lanes) quantizer(bytes int) {
 	if a.zmm {
 		a.VINSERTI64X4(operand.Imm(1), reg.Y2, reg.Z0, reg.Z0)
 	}
-	singles()
+	a.singles()
 	a.JMP(operand.LabelRef("pack"))
+}
+
+// singles loads the constants of single: registers 8 to 12.
+func (a lanes) singles() {
+	for i := range 4 {
+		m := field(quaSingle)
+		m.Disp += 4 * i
+		a.VBROADCASTSS(m, a.v(8+i))
+	}
+	abs := a.v(12)
+	if a.zmm {
+		a.VPTERNLOGD(operand.U8(255), abs, abs, abs)
+	} else {
+		a.VPCMPEQD(abs, abs, abs)
+	}
+	a.VPSRLD(operand.Imm(1), abs, abs)
+}
+
+// single is the part of a quantizer that computes in float32: t is a register of rounded numbers, and a mask says which are unsure; with
+// AVX2 that is x.
+func (a lanes) single(from operand.Mem, x, t reg.VecPhysical, mask reg.Register) {
+	inverse, lo, hi, unsure, abs := a.v(8), a.v(9), a.v(10), a.v(11), a.v(12)
+	a.VMULPS(from, inverse, x)
+	a.VMAXPS(x, lo, x) // in this order not a number stays that
+	a.VMINPS(x, hi, x)
+	if a.zmm {
+		a.VRNDSCALEPS(operand.Imm(8), x, t)
+	} else {
+		a.VROUNDPS(operand.Imm(8), x, t)
+	}
+	a.VSUBPS(t, x, x)
+	const notLess = 0x15
+	if a.zmm {
+		a.VPANDD(abs, x, x)
+		a.VCMPPS(operand.Imm(notLess), unsure, x, mask)
+	} else {
+		a.VANDPS(abs, x, x)
+		a.VCMPPS(operand.Imm(notLess), unsure, x, x)
+	}
 }
 
 // doubles is the part of a quantizer that computes in float64: 16 elements become integers in Y0 and Y2.
