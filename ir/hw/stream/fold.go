@@ -160,7 +160,7 @@ func (s *Stage) Pack() (n, shift int) {
 	if s.Kind != MVU || s.Fold.LUT {
 		return 1, 0
 	}
-	return Packing(s.Kernel.Dot.WeightRange(), s.In[0].Range, s.Fold.PE)
+	return Packing(s.weights, s.In[0].Range, s.Fold.PE)
 }
 
 // Packing is Pack for weights and activations of given ranges and a number of output channels side by side.
@@ -203,15 +203,23 @@ func Units(k *hw.Kernel, f Fold) []*Stage {
 	if f.Thresholds {
 		t, _ = Thresholds(k)
 	}
-	return units(k, f, t, func() int { return NewSlider(k, f).count() })
+	return units(k, f, weights(k), t, func() int { return NewSlider(k, f).count() })
 }
 
-// units are Units; t are the kernel's thresholds if it has any, windows is the number of iterations of a Slide.
-func units(k *hw.Kernel, f Fold, t *hw.Thresholds, windows func() int) []*Stage {
+// weights is the range of a kernel's weights, if it has any.
+func weights(k *hw.Kernel) hw.Interval {
+	if k.Dot == nil {
+		return hw.Interval{}
+	}
+	return k.Dot.WeightRange()
+}
+
+// units are Units; w is the range of the kernel's weights, t are its thresholds if it has any, windows is the number of iterations of a Slide.
+func units(k *hw.Kernel, f Fold, w hw.Interval, t *hw.Thresholds, windows func() int) []*Stage {
 	if alias(k) {
 		return nil
 	}
-	s := &Stage{Kind: unit(k), Kernel: k, Fold: f}
+	s := &Stage{Kind: unit(k), Kernel: k, Fold: f, weights: w}
 	if f.Thresholds {
 		s.Thresholds = t
 	}
@@ -238,9 +246,7 @@ func units(k *hw.Kernel, f Fold, t *hw.Thresholds, windows func() int) []*Stage 
 	if !slides(k) {
 		return []*Stage{s}
 	}
-	w := &Stage{Kind: Slide, Kernel: k, Fold: f}
-	w.iterations = windows()
-	return []*Stage{w, s}
+	return []*Stage{{Kind: Slide, Kernel: k, Fold: f, iterations: windows()}, s}
 }
 
 // Inputs are the buffers that a kernel reads, each once.
@@ -265,11 +271,12 @@ func Inputs(k *hw.Kernel) []*hw.Buffer {
 
 // Sketcher makes the stages of a kernel for one fold after the other, as Units does but with channels of their own, which are not joined to
 // anything: enough for Resources. Folds whose words have as many elements share the windows, whose iterations take long to count, and all share
-// the kernel's thresholds t if it has any.
+// the range of the kernel's weights and its thresholds t if it has any.
 func Sketcher(k *hw.Kernel, t *hw.Thresholds) func(f Fold) []*Stage {
+	w := weights(k)
 	windows := map[int]int{} // iterations of the Slide by lanes
 	return func(f Fold) []*Stage {
-		return sketch(k, f, units(k, f, t, func() int {
+		return sketch(k, f, units(k, f, w, t, func() int {
 			lanes := InLanes(k, f)
 			if windows[lanes] == 0 {
 				windows[lanes] = NewSlider(k, f).count()

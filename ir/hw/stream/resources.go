@@ -58,7 +58,7 @@ func (s *Stage) Resources(d part.DSP) part.Resources {
 // mvu: multipliers, adder trees, accumulators, memories of weights and of the window, and PE epilogues.
 func (s *Stage) mvu(d part.DSP) part.Resources {
 	k, f := s.Kernel.Dot, s.Fold
-	w, a := k.WeightRange().Bits(), s.In[0].Range.Bits()
+	w, a := s.weights.Bits(), s.In[0].Range.Bits()
 	acc := k.AccRange().Bits()
 	sf, nf := k.KH*k.KW*k.C/k.Groups/f.SIMD, k.OC/k.Groups/f.PE
 	pack, _ := s.Pack()
@@ -79,7 +79,7 @@ func (s *Stage) lanes(d part.DSP) part.Resources {
 	g := Geometry(s.Kernel)
 	n := g.C / s.Fold.PE
 	if k := s.Kernel.Dot; k != nil {
-		w, a := k.WeightRange().Bits(), s.In[0].Range.Bits()
+		w, a := s.weights.Bits(), s.In[0].Range.Bits()
 		r = products(s.Fold.PE, w, a, 1, s.Fold.LUT, d)
 		r.LUT += s.Fold.PE * k.AccRange().Bits()
 		r.FF += s.Fold.PE * (k.AccRange().Bits() + w + a)

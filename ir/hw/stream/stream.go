@@ -102,6 +102,7 @@ type Stage struct {
 	Thresholds *hw.Thresholds
 
 	iterations int
+	weights    hw.Interval // range of those of a Dot kernel, of its unit
 }
 
 // Iterations is the number of loop iterations of one run.
