@@ -167,7 +167,7 @@ var columns512 = columnKernels{
 		[2][]productsForm{
 			{{kProducts8x1AVX512, 8, 1}, {kProducts4x4AVX512, 4, 4}, {kProducts8x2AVX512, 8, 2}},
 			{{kFarProducts8x1AVX512, 8, 1}, {kFarProducts4x4AVX512, 4, 4}, {kFarProducts8x2AVX512, 8, 2}},
-		}, productsForm{kHalfProducts, 4, 1}, zen4, winogradPace{multiplications: 1, elements: [2]int{200, 450}, products: [2]int{120, 150}, far: 16}},
+		}, productsForm{kHalfProducts, 4, 1}, zen4, winogradPace{multiplications: 1, elements: [2]int{140, 450}, products: [3]int{120, 150, 90}, far: 16}},
 	quantizeWeave: kQuantizeWeaveAVX512,
 	quantize:      [2]kernel{kQuantize8AVX512, kQuantize16AVX512}, weave: kWeaveAVX2, reals: [2]kernel{kReals8AVX512, kReals16AVX512},
 	bytes: poolKernels{kMax8AVX512, kDeep8AVX512, kDeepRequant8AVX512}, words: poolKernels{kMax16AVX512, kDeep16AVX512, kDeepRequant16AVX512},
@@ -192,6 +192,6 @@ var columns256 = columnKernels{
 	winograd: winogradKernels{[2][2]kernel{{0, kTiles16AVX2}, {0, kTilesStride16AVX2}}, [2][2]kernel{}, false, [3]kernel{kUntilesAVX2, kUntilesStrideAVX2},
 		[3][2]kernel{{0, kRequantTiles16AVX2}, {0, kRequantTilesStride16AVX2}},
 		[3][2]kernel{{0, kPoolTiles16AVX2}, {0, kPoolTilesStride16AVX2}}, [2]kernel{kSplitTilesAVX2, kSplitUntilesAVX2}, [2][]productsForm{{{kProducts4x2AVX2, 4, 2}}, {{kFarProducts4x2AVX2, 4, 2}}}, productsForm{}, false,
-		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [2]int{70, 50}, far: 6}},
+		winogradPace{multiplications: 2, elements: [2]int{100, 200}, products: [3]int{70, 50}, far: 6}},
 	quantize: [2]kernel{kQuantize8AVX2, kQuantize16AVX2}, weave: kWeaveAVX2, reals: [2]kernel{0, kReals16AVX2},
 }

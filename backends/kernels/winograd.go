@@ -258,9 +258,10 @@ const winogradTiles = 8
 
 // winogradPace is what the estimate of pays counts with on CPUs of a level.
 type winogradPace struct {
-	multiplications    int    // of registers in a cycle
-	elements, products [2]int // by stride: cycles that the transforms of a tile take for a register of channels
-	far                int    // bytes in a cycle of weights that are more than core
+	multiplications int    // of registers in a cycle
+	elements        [2]int // by stride: cycles that the transform of a tile of elements takes for a register of channels
+	products        [3]int // by way: cycles that it takes back
+	far             int    // bytes in a cycle of weights that are more than core
 }
 
 // core is the bytes of weights that are not waited for, about a second-level cache: in ResNet-8, 32 to 64 channels with a stride of 2 and
@@ -280,9 +281,9 @@ func (r *Winograd[X]) direct() int {
 // are more than core come from memory at 6 bytes in a cycle or more: 1.8 MB of them for four tiles took 1.4 times as long as a Conv at
 // worst, and 0.7 times as long when they were in a cache.
 //
-// With AVX-512 it is of a Zen 4, within a tenth of what was measured for 3 to 256 channels and images of 8x8 to 32x32; 4.7 MB of weights for
-// four tiles did not wait. A Conv takes four bytes to a lane there, so 16 to 16 channels were only 1.2 times as fast, 32 to 32 1.5
-// times, 128 to 128 1.8 times; with a stride of 2, 32 to 64 were 0.76 times as fast.
+// With AVX-512 it is of a Zen 4, within a tenth of what was measured for 8 to 128 channels and images of 4x4 to 32x32; 4.7 MB of weights for
+// four tiles did not wait. A Conv takes four bytes to a lane there, so 8 to 16 channels were as fast, 12 to 16 1.17 times, 16 to 16 1.3 times,
+// 32 to 16 1.4 times; with a stride of 2, 32 to 64 were 0.76 times as fast.
 func (r *Winograd[X]) pays(direct int) bool {
 	pace := &r.k.winograd.pace
 	rows := (r.oh + winogradOut - 1) / winogradOut
@@ -294,7 +295,7 @@ func (r *Winograd[X]) pays(direct int) bool {
 	}
 	products := all * r.form.tiles * 2 * steps * r.columns * r.form.blocks / pace.multiplications
 	lanes := 2 * r.k.lanes
-	transforms := rows * r.strip * (pace.elements[r.stride-1]*r.width/(2*lanes) + pace.products[r.stride-1]*r.Width()/lanes)
+	transforms := rows * r.strip * (pace.elements[r.stride-1]*r.width/(2*lanes) + pace.products[r.way()]*r.Width()/lanes)
 	weights := steps * 2 * r.Width() * 4 // bytes
 	if r.parts*weights <= core {
 		weights = 0
