@@ -9,8 +9,8 @@ import (
 
 // alongTiles is tiles for windows at every pixel, with AVX-512, in whole registers or half ones. It goes along the row, with three of the six rows
 // of B^T d in registers, where two columns of a tile stay for the next one, and the others in the scratch: stores of all six take longer than
-// the arithmetic on a Zen 4, and for all six there are not enough registers. tilesTile says for each tile how many bytes its first column is
-// behind the last one of the tile before, or 0 where they share two.
+// the arithmetic on a Zen 4, and for all six there are not enough registers. tilesTile says for each tile how many bytes it is from the column
+// behind the tile before to its first one, or 0 where they share two.
 func (a lanes) alongTiles(bytes int, half bool) {
 	const side, kept = 6, 3
 	name, size, words := "alongTiles", a.bytes(), a.v
