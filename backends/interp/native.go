@@ -109,7 +109,7 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			f.Run(y.F, x.F)
 			return y
 		}
-	case *op.Slice, *op.Pad:
+	case *op.Slice, *op.Pad, *op.Transpose, *op.Resize:
 		if m := p.moved[i]; m != nil && x.F != nil {
 			y := result()
 			m.run(y.F, x.F)
@@ -121,10 +121,23 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			pointwise(p.level, n.Op, y.F, x.F)
 			return y
 		}
+	case *op.Sigmoid, *op.Tanh, *op.Swish:
+		// Tables of integer programs are made by op.Eval, and fake quantization is to give the same.
+		if n.In[0].Type.Quant == nil && n.Out[0].Type.Quant == nil && !stretched(n.Op) {
+			y := inPlace()
+			pointwise(p.level, n.Op, y.F, x.F)
+			return y
+		}
 	case *op.Add:
 		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
 			y := inPlace()
 			kernels.AddFloats(p.level, y.F, x.F, b.F)
+			return y
+		}
+	case *op.Mul:
+		if b := args[1]; x.F != nil && b.F != nil && slices.Equal(x.Shape, b.Shape) {
+			y := inPlace()
+			kernels.MulFloats(p.level, y.F, x.F, b.F)
 			return y
 		}
 	case *op.Softmax:

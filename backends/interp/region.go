@@ -100,10 +100,10 @@ func (p *plan) fieldable(steps []step, i int) bool {
 	case *op.MaxPool, *op.AveragePool:
 		_, ok := p.window(i)
 		return ok
-	case *op.Relu, *op.LeakyRelu, *op.HardSwish:
-		return true
+	case *op.Relu, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish: // the border stays 0
+		return !stretched(o)
 	case *op.Clip:
-		return limitOf(o) > 0 // the border stays 0
+		return limitOf(o) > 0 // as there
 	case *op.GlobalAveragePool:
 		return true
 	case *op.Concat:
@@ -254,7 +254,7 @@ func (b *regionBuilder) takesPlanes(slot, first, end int) bool {
 			ok = !g.Winograd() && g.Groups == 1
 		case *op.MaxPool:
 			ok = g.MaxPlanes(b.level) && b.takesPlanes(b.m.steps[i].out[0], first, end)
-		case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
+		case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish:
 			ok = b.takesPlanes(b.m.steps[i].out[0], first, end)
 		}
 		if !ok {
@@ -353,7 +353,7 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Concat:
 		b.join(s, i)
 		return
-	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
+	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish:
 		f := b.field(x)
 		run = func(y, x, _ []float32, images int) { pointwise(b.level, n.Op, y[:images*f.Size()], x) }
 	case *op.Add:
@@ -400,7 +400,19 @@ func pointwise(level kernels.Level, o ir.Op, y, x []float32) {
 		kernels.LeakyRelu(level, y, x, o.Alpha)
 	case *op.HardSwish:
 		kernels.HardSwish(level, y, x)
+	case *op.Sigmoid:
+		kernels.Sigmoid(level, y, x)
+	case *op.Swish:
+		kernels.Swish(level, y, x)
+	case *op.Tanh:
+		kernels.Tanh(level, y, x)
 	}
+}
+
+// stretched reports whether an operator is a Swish that there is no native code for.
+func stretched(o ir.Op) bool {
+	s, ok := o.(*op.Swish)
+	return ok && s.Alpha != 1
 }
 
 // limitOf is what an operator limits its input to, above 0; 0 where it does something else.

@@ -54,7 +54,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 			}
 			w = add(&op.Conv{Group: 1, Pads: []int{k / 2, k / 2, k / 2, k / 2}, Strides: []int{stride, stride}}, v, random(out, v.Type.Shape[1], k, k), random(out))
 		case 3:
-			w = add([]ir.Op{&op.Relu{}, &op.Relu{}, &op.Clip{Max: 0.5}, &op.LeakyRelu{Alpha: 0.1}, &op.HardSwish{}}[r.IntN(5)], v)
+			w = add([]ir.Op{&op.Relu{}, &op.Relu{}, &op.Clip{Max: 0.5}, &op.LeakyRelu{Alpha: 0.1}, &op.HardSwish{}, &op.Tanh{}, &op.Swish{Alpha: 1}, &op.Swish{Alpha: 2}}[r.IntN(8)], v)
 		case 4:
 			for _, u := range vals {
 				if u != v && len(u.Type.Shape) == 4 && u.Type.Shape[1] == v.Type.Shape[1] && u.Type.Shape[2] == v.Type.Shape[2] {

@@ -48,7 +48,8 @@ type columnKernels struct {
 	meanFloats, averageFloats          kernel
 	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
 	widen, grid, line, relu, addFloats kernel
-	clip, leaky, hardSwish             kernel             // of floats
+	clip, leaky, hardSwish, mulFloats  kernel             // of floats
+	sigmoid, swish, tanh               kernel             // likewise
 	blend                              [2][2][2][2]kernel // by bytes of the operands and of the result, less 1; with signs
 	bytes, words                       poolKernels        // of elements of 8 and 16 bits
 	rescale8, rescale16                kernel

@@ -51,4 +51,4 @@ func Best() (Level, error) {
 }
 
 // kernel is the number of a function of native code; 0 is none.
-type kernel uint8
+type kernel uint16

@@ -78,6 +78,18 @@ func AddFloats(level Level, dst, a, b []float32) {
 	}
 }
 
+// MulFloats computes dst = a * b.
+func MulFloats(level Level, dst, a, b []float32) {
+	a, b = a[:len(dst)], b[:len(dst)]
+	done := 0
+	if k := columnsOf(level); k != nil {
+		done = k.elementwise(k.mulFloats, dst, a, b)
+	}
+	for i := done; i < len(dst); i++ {
+		dst[i] = a[i] * b[i]
+	}
+}
+
 // elementwise runs a function over whole registers and says how many elements it did.
 func (k *columnKernels) elementwise(f kernel, dst, a, b []float32) int {
 	n := len(dst) / (2 * k.lanes)

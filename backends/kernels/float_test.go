@@ -112,6 +112,9 @@ func TestElementwise(t *testing.T) {
 			AddFloats(l, got, a, b)
 			AddFloats(Generic, want, a, b)
 			same("sum")
+			MulFloats(l, got, a, b)
+			MulFloats(Generic, want, a, b)
+			same("product")
 			if x, y := Grid(l, got, a, scale, -100, 300), Grid(Generic, want, a, scale, -100, 300); x != y {
 				t.Fatalf("%v: all numbers: got %v, want %v", l, x, y)
 			}

@@ -70,8 +70,12 @@ const (
 	kReluFloatsAVX512
 	kClipFloatsAVX512
 	kAddFloatsAVX512
+	kMulFloatsAVX512
 	kLeakyFloatsAVX512
 	kHardSwishFloatsAVX512
+	kSigmoidFloatsAVX512
+	kSwishFloatsAVX512
+	kTanhFloatsAVX512
 	kFloat8x2AVX512
 	kFloat4x2AVX512
 	kFloat8x1AVX512
@@ -180,8 +184,12 @@ const (
 	kReluFloatsAVX2
 	kClipFloatsAVX2
 	kAddFloatsAVX2
+	kMulFloatsAVX2
 	kLeakyFloatsAVX2
 	kHardSwishFloatsAVX2
+	kSigmoidFloatsAVX2
+	kSwishFloatsAVX2
+	kTanhFloatsAVX2
 	kFloat6x2AVX2
 	kFloat4x2AVX2
 	kFloat8x1AVX2
@@ -391,10 +399,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		clipFloatsAVX512(a)
 	case kAddFloatsAVX512:
 		addFloatsAVX512(a)
+	case kMulFloatsAVX512:
+		mulFloatsAVX512(a)
 	case kLeakyFloatsAVX512:
 		leakyFloatsAVX512(a)
 	case kHardSwishFloatsAVX512:
 		hardSwishFloatsAVX512(a)
+	case kSigmoidFloatsAVX512:
+		sigmoidFloatsAVX512(a)
+	case kSwishFloatsAVX512:
+		swishFloatsAVX512(a)
+	case kTanhFloatsAVX512:
+		tanhFloatsAVX512(a)
 	case kFloat8x2AVX512:
 		float8x2AVX512(a)
 	case kFloat4x2AVX512:
@@ -611,10 +627,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		clipFloatsAVX2(a)
 	case kAddFloatsAVX2:
 		addFloatsAVX2(a)
+	case kMulFloatsAVX2:
+		mulFloatsAVX2(a)
 	case kLeakyFloatsAVX2:
 		leakyFloatsAVX2(a)
 	case kHardSwishFloatsAVX2:
 		hardSwishFloatsAVX2(a)
+	case kSigmoidFloatsAVX2:
+		sigmoidFloatsAVX2(a)
+	case kSwishFloatsAVX2:
+		swishFloatsAVX2(a)
+	case kTanhFloatsAVX2:
+		tanhFloatsAVX2(a)
 	case kFloat6x2AVX2:
 		float6x2AVX2(a)
 	case kFloat4x2AVX2:
@@ -967,10 +991,22 @@ func clipFloatsAVX512(a unsafe.Pointer)
 func addFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func mulFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func leakyFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
 func hardSwishFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func sigmoidFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func swishFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func tanhFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
 func float8x2AVX512(a unsafe.Pointer)
@@ -1297,10 +1333,22 @@ func clipFloatsAVX2(a unsafe.Pointer)
 func addFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
+func mulFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
 func leakyFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func hardSwishFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func sigmoidFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func swishFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func tanhFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func float6x2AVX2(a unsafe.Pointer)

@@ -112,4 +112,5 @@ func (a lanes) elementwises() {
 		a.VMINPS(x, a.v(5), x)
 	})
 	a.elementwise("addFloats", true, func(x, y reg.VecPhysical) { a.VADDPS(y, x, x) })
+	a.elementwise("mulFloats", true, func(x, y reg.VecPhysical) { a.VMULPS(y, x, x) })
 }
