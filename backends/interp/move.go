@@ -5,7 +5,7 @@ import (
 	"quern/ir/tensor"
 )
 
-// move is a Slice or Pad for fixed sizes: where each element of the result comes from.
+// move is a Slice, Pad, Transpose or Resize to the nearest for fixed sizes: where each element of the result comes from.
 type move struct {
 	from  []int32 // by element of the result its place in the argument; -1 is value
 	value float32
@@ -25,7 +25,11 @@ func (p *plan) moves() {
 		var value float32
 		k := n.Op
 		switch o := k.(type) {
-		case *op.Slice:
+		case *op.Slice, *op.Transpose:
+		case *op.Resize:
+			if o.Mode != "nearest" || o.Coordinates == "tf_crop_and_resize" { // a value from outside is no place
+				continue
+			}
 		case *op.Pad:
 			value = o.Value
 			k = &op.Pad{Pads: o.Pads, Mode: o.Mode} // writes 0, which is no place: they are counted from 1

@@ -16,7 +16,12 @@ func TestMoves(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 13))
 		shape := []int{1 + r.IntN(3), 1 + r.IntN(5), 2 + r.IntN(12), 2 + r.IntN(20)}
 		var o ir.Op
-		if seed%2 == 0 {
+		switch {
+		case seed%4 == 0:
+			o = &op.Transpose{Perm: r.Perm(4)}
+		case seed%4 == 1:
+			o = &op.Resize{Scales: []float32{1, 1, 0.5 + 2*r.Float32(), []float32{1, 2, 0.6}[r.IntN(3)]}, Mode: "nearest", Coordinates: "half_pixel", Nearest: "floor", Aspect: "stretch"}
+		case seed%4 == 2:
 			s := &op.Slice{}
 			for a := 1; a < 4; a++ {
 				step := []int{1, 1, 2, 3, -1, -2}[r.IntN(6)]
@@ -27,7 +32,7 @@ func TestMoves(t *testing.T) {
 				s.Starts, s.Ends, s.Axes, s.Steps = append(s.Starts, start), append(s.Ends, end), append(s.Axes, a), append(s.Steps, step)
 			}
 			o = s
-		} else {
+		default:
 			p := &op.Pad{Mode: []string{"constant", "edge", "reflect"}[r.IntN(3)]}
 			if p.Mode == "constant" {
 				p.Value = []float32{0, -1.5}[r.IntN(2)]
