@@ -97,7 +97,7 @@ func (p *plan) fieldable(steps []step, i int) bool {
 		_, ok := p.window(i)
 		x, y := n.In[0].Type.Shape[1], n.Out[0].Type.Shape[1]
 		return (o.Group == 1 || o.Group == x && x == y) && ok && len(p.consts[steps[i].in[1]].F) > 0
-	case *op.MaxPool, *op.AveragePool:
+	case *op.MaxPool, *op.AveragePool, *op.GlobalMaxPool:
 		_, ok := p.window(i)
 		return ok
 	case *op.Relu, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish: // the border stays 0
@@ -144,6 +144,8 @@ func (p *plan) window(i int) (g kernels.FloatGeometry, ok bool) {
 			return g, false // a window may miss the image
 		}
 		return g, g.PH < g.H && g.PW < g.W && (g.OH-1)*g.SH-g.PH < g.H && (g.OW-1)*g.SW-g.PW < g.W
+	case *op.GlobalMaxPool:
+		return geometry(op.Spatial{Kernel: x[2:], Stride: []int{1, 1}, Dilation: []int{1, 1}, Begin: []int{0, 0}}, x, y), true
 	}
 	return g, false
 }
@@ -338,7 +340,7 @@ func (b *regionBuilder) step(i, end int) {
 		}
 		c := b.conv(i, x, out)
 		run = func(y, x, add []float32, images int) { c.Run(y, x, add, images, limit) }
-	case *op.MaxPool:
+	case *op.MaxPool, *op.GlobalMaxPool:
 		g, _ := b.p.window(i)
 		c := kernels.NewFieldMax(b.level, g, b.field(x), b.field(out))
 		run = func(y, x, _ []float32, images int) { c.Run(y, x, images) }

@@ -76,7 +76,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 				break
 			}
 			if r.IntN(4) == 0 {
-				w = add(&op.GlobalAveragePool{}, v)
+				w = add([]ir.Op{&op.GlobalAveragePool{}, &op.GlobalMaxPool{}}[r.IntN(2)], v)
 				break
 			}
 			if v.Type.Shape[2] > 3 && r.IntN(2) == 0 {
