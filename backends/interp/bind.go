@@ -151,6 +151,7 @@ func (m *Interp) plan(key string, dims map[string]int) (*plan, error) {
 	if len(m.plans) >= maxPlans {
 		clear(m.plans)
 		clear(m.convs)
+		clear(m.transposed)
 	}
 	m.regions(p)
 	p.convolutions(m.steps)

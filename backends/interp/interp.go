@@ -30,10 +30,11 @@ type Interp struct {
 	level   kernels.Level
 	gemms   []*kernels.FloatProduct // by node; nil where op.Eval does the work
 
-	last  atomic.Pointer[bound]
-	mu    sync.Mutex
-	plans map[string]*plan // by the sizes of the symbolic dimensions
-	convs map[fieldKey]*kernels.FieldConv
+	last       atomic.Pointer[bound]
+	mu         sync.Mutex
+	plans      map[string]*plan // by the sizes of the symbolic dimensions
+	convs      map[fieldKey]*kernels.FieldConv
+	transposed map[fieldKey]*kernels.FieldTranspose
 }
 
 // step is a node with its values as slots.
@@ -117,7 +118,8 @@ func New(g *ir.Graph) (*Interp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("interp: %w", err)
 	}
-	m := &Interp{g: g, values: g.Values(), level: level, plans: map[string]*plan{}, convs: map[fieldKey]*kernels.FieldConv{}}
+	m := &Interp{g: g, values: g.Values(), level: level, plans: map[string]*plan{}, convs: map[fieldKey]*kernels.FieldConv{},
+		transposed: map[fieldKey]*kernels.FieldTranspose{}}
 	slot := map[*ir.Value]int{}
 	m.consts = make([]*tensor.T, len(m.values))
 	for i, v := range m.values {

@@ -50,13 +50,16 @@ func (m *Interp) regions(p *plan) {
 		first := i
 		var border kernels.Border
 		var convs []int
+		transposed := false
 		for ; i < len(m.steps) && p.fieldable(m.steps, i) && p.g.Nodes[i].Out[0].Type.Shape[0] == p.g.Nodes[first].Out[0].Type.Shape[0]; i++ {
+			_, is := p.g.Nodes[i].Op.(*op.ConvTranspose)
+			transposed = transposed || is
 			if g, ok := p.window(i); ok && isConv(p.g.Nodes[i]) {
 				border = border.Max(g.Border())
 				convs = append(convs, i)
 			}
 		}
-		if len(convs) > 0 && p.level != kernels.Generic {
+		if (len(convs) > 0 || transposed) && p.level != kernels.Generic {
 			p.regions[first] = m.region(p, first, i, border)
 		}
 		for _, c := range convs {
@@ -97,6 +100,13 @@ func (p *plan) fieldable(steps []step, i int) bool {
 		_, ok := p.window(i)
 		x, y := n.In[0].Type.Shape[1], n.Out[0].Type.Shape[1]
 		return (o.Group == 1 || o.Group == x && x == y) && ok && len(p.consts[steps[i].in[1]].F) > 0
+	case *op.ConvTranspose:
+		for j, k := range steps[i].in[1:] {
+			if k >= 0 && (p.consts[k] == nil || n.In[1+j].Type.Quant != nil) {
+				return false
+			}
+		}
+		return o.Group == 1 && len(p.consts[steps[i].in[1]].F) > 0
 	case *op.MaxPool, *op.AveragePool, *op.GlobalMaxPool:
 		_, ok := p.window(i)
 		return ok
@@ -332,14 +342,14 @@ func (b *regionBuilder) step(i, end int) {
 				}
 			}
 		}
-		if k, ok := b.only(out, end); ok {
-			if limit = limitOf(b.p.g.Nodes[k].Op); limit > 0 {
-				out = b.m.steps[k].out[0]
-				b.skipped[k] = true
-			}
-		}
+		limit, out = b.limit(out, end)
 		c := b.conv(i, x, out)
 		run = func(y, x, add []float32, images int) { c.Run(y, x, add, images, limit) }
+	case *op.ConvTranspose:
+		var limit kernels.Limit
+		limit, out = b.limit(out, end)
+		c := b.transposed(i, x, out)
+		run = func(y, x, _ []float32, images int) { c.Run(y, x, images, limit) }
 	case *op.MaxPool, *op.GlobalMaxPool:
 		g, _ := b.p.window(i)
 		c := kernels.NewFieldMax(b.level, g, b.field(x), b.field(out))
@@ -377,6 +387,17 @@ func (b *regionBuilder) step(i, end int) {
 		run(buffers[to], buffers[from], add, images)
 	})
 	b.release(i, read...)
+}
+
+// limit finds what limits the result of a step, and its slot then.
+func (b *regionBuilder) limit(slot, end int) (kernels.Limit, int) {
+	if k, ok := b.only(slot, end); ok {
+		if l := limitOf(b.p.g.Nodes[k].Op); l > 0 {
+			b.skipped[k] = true
+			return l, b.m.steps[k].out[0]
+		}
+	}
+	return 0, slot
 }
 
 // join adds the operation of step i, a Concat of channels.
@@ -445,6 +466,24 @@ func (b *regionBuilder) conv(i, x, out int) *kernels.FieldConv {
 		b.m.convs[key] = c
 	}
 	return c
+}
+
+// transposed prepares the transposed convolution of step i.
+func (b *regionBuilder) transposed(i, x, out int) *kernels.FieldTranspose {
+	n, in := b.p.g.Nodes[i], b.m.steps[i].in
+	w := b.p.consts[in[1]]
+	s, _ := n.Op.(*op.ConvTranspose).Spatial(w.Shape) // the graph has been verified
+	key := fieldKey{i, geometry(s, n.In[0].Type.Shape, n.Out[0].Type.Shape), b.field(x), b.field(out)}
+	t := b.m.transposed[key]
+	if t == nil {
+		var bias []float32
+		if len(in) > 2 && in[2] >= 0 {
+			bias = b.p.consts[in[2]].F
+		}
+		t = kernels.NewFieldTranspose(b.level, key.g, key.in, key.out, w.F, bias)
+		b.m.transposed[key] = t
+	}
+	return t
 }
 
 // run computes what leaves the region, in the order of out. value gives what enters it.

@@ -70,6 +70,14 @@ func regionNet(r *rand.Rand) *ir.Graph {
 				w = add(&op.Conv{Group: c, Pads: []int{1, 1, 1, 1}}, v, random(c, 1, 3, 3), random(c))
 			} else if r.IntN(4) == 0 {
 				w = add(&op.Sigmoid{}, v)
+			} else if r.IntN(2) == 0 && v.Type.Shape[2] < 20 {
+				k, out, s := 1+r.IntN(3), 1+r.IntN(40), 1+r.IntN(2)
+				o := &op.ConvTranspose{Group: 1, Strides: []int{s, s}, Dilations: []int{1 + r.IntN(2), 1}, OutputPadding: []int{r.IntN(s), r.IntN(s)}}
+				for range 4 {
+					o.Pads = append(o.Pads, r.IntN(k))
+				}
+				in := []*ir.Value{v, random(v.Type.Shape[1], out, k, 1+r.IntN(3)), random(out)}
+				w = add(o, in[:2+r.IntN(2)]...)
 			}
 		case 6:
 			if few {

@@ -56,15 +56,21 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 		}
 	}
 	f.repeat()
+	f.pack(w)
+	return f
+}
+
+// pack lays weights [OC][tap] out for results with channels last.
+func (f *FieldConv) pack(w []float32) {
 	lanes, k := 2*f.k.lanes, len(f.off)
-	for c := 0; c < g.OC; {
-		p := f.k.part(c, (out.Step-c)/lanes)
+	for c := 0; c < f.OC; {
+		p := f.k.part(c, (f.out.Step-c)/lanes)
 		if f.deep() {
 			p = floatPart{kernel: f.k.floatDeep, tile: 8, blocks: 1, channel: c}
 		}
 		n := p.blocks * lanes
 		p.w = make([]float32, k*n)
-		for l := range min(n, g.OC-c) {
+		for l := range min(n, f.OC-c) {
 			for i, v := range w[(c+l)*k:][:k] {
 				p.w[i*n+l] = v
 			}
@@ -72,7 +78,6 @@ func NewFieldConv(level Level, g FloatGeometry, in, out Field, w, bias []float32
 		f.parts = append(f.parts, p)
 		c += n
 	}
-	return f
 }
 
 // repeat ends the lists of windows and results, which may be read up to a whole tile.
