@@ -1,7 +1,7 @@
 // Package interp runs the graph IR in float32: a float model as it is, a quantized one as fake quantization, where each node computes
 // over the reals that its inputs stand for and rounds its result to the grid of its type. It walks the nodes; the kernels are
 // the Eval methods of ir/op, and for the most frequent ones those of backends/kernels, which add in the same order and so give the same bits on
-// every amd64 CPU, whatever instructions it has. Only Sigmoid, Tanh and Swish of reals are not ir/op's, but the same on all levels, too.
+// every amd64 CPU, whatever instructions it has. Only Sigmoid, Tanh, Swish, Exp and Elu of reals are not ir/op's, but the same on all levels, too.
 //
 //	m, err := interp.New(g)
 //	out, err := m.Run([]*tensor.T{x}, nil)

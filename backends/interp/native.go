@@ -115,13 +115,13 @@ func (p *plan) native(mem *memory, i int, n *ir.Node, s *step, over bool) *tenso
 			m.run(y.F, x.F)
 			return y
 		}
-	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish:
+	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.HardSigmoid:
 		if x.F != nil {
 			y := inPlace()
 			pointwise(p.level, n.Op, y.F, x.F)
 			return y
 		}
-	case *op.Sigmoid, *op.Tanh, *op.Swish:
+	case *op.Sigmoid, *op.Tanh, *op.Swish, *op.Exp, *op.Elu:
 		// Tables of integer programs are made by op.Eval, and fake quantization is to give the same.
 		if n.In[0].Type.Quant == nil && n.Out[0].Type.Quant == nil && !stretched(n.Op) {
 			y := inPlace()

@@ -110,7 +110,7 @@ func (p *plan) fieldable(steps []step, i int) bool {
 	case *op.MaxPool, *op.AveragePool, *op.GlobalMaxPool:
 		_, ok := p.window(i)
 		return ok
-	case *op.Relu, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish: // the border stays 0
+	case *op.Relu, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish, *op.Elu: // the border stays 0
 		return !stretched(o)
 	case *op.Clip:
 		return limitOf(o) > 0 // as there
@@ -266,7 +266,7 @@ func (b *regionBuilder) takesPlanes(slot, first, end int) bool {
 			ok = !g.Winograd() && g.Groups == 1
 		case *op.MaxPool:
 			ok = g.MaxPlanes(b.level) && b.takesPlanes(b.m.steps[i].out[0], first, end)
-		case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish:
+		case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish, *op.Elu:
 			ok = b.takesPlanes(b.m.steps[i].out[0], first, end)
 		}
 		if !ok {
@@ -365,7 +365,7 @@ func (b *regionBuilder) step(i, end int) {
 	case *op.Concat:
 		b.join(s, i)
 		return
-	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish:
+	case *op.Relu, *op.Clip, *op.LeakyRelu, *op.HardSwish, *op.Tanh, *op.Swish, *op.Elu:
 		f := b.field(x)
 		run = func(y, x, _ []float32, images int) { pointwise(b.level, n.Op, y[:images*f.Size()], x) }
 	case *op.Add:
@@ -423,6 +423,12 @@ func pointwise(level kernels.Level, o ir.Op, y, x []float32) {
 		kernels.LeakyRelu(level, y, x, o.Alpha)
 	case *op.HardSwish:
 		kernels.HardSwish(level, y, x)
+	case *op.HardSigmoid:
+		kernels.HardSigmoid(level, y, x, o.Alpha, o.Beta)
+	case *op.Elu:
+		kernels.Elu(level, y, x, o.Alpha)
+	case *op.Exp:
+		kernels.Exp(level, y, x)
 	case *op.Sigmoid:
 		kernels.Sigmoid(level, y, x)
 	case *op.Swish:

@@ -54,7 +54,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 			}
 			w = add(&op.Conv{Group: 1, Pads: []int{k / 2, k / 2, k / 2, k / 2}, Strides: []int{stride, stride}}, v, random(out, v.Type.Shape[1], k, k), random(out))
 		case 3:
-			w = add([]ir.Op{&op.Relu{}, &op.Relu{}, &op.Clip{Max: 0.5}, &op.LeakyRelu{Alpha: 0.1}, &op.HardSwish{}, &op.Tanh{}, &op.Swish{Alpha: 1}, &op.Swish{Alpha: 2}}[r.IntN(8)], v)
+			w = add([]ir.Op{&op.Relu{}, &op.Relu{}, &op.Clip{Max: 0.5}, &op.LeakyRelu{Alpha: 0.1}, &op.HardSwish{}, &op.Tanh{}, &op.Swish{Alpha: 1}, &op.Swish{Alpha: 2}, &op.Elu{Alpha: 0.5}}[r.IntN(9)], v)
 		case 4:
 			for _, u := range vals {
 				if u != v && len(u.Type.Shape) == 4 && u.Type.Shape[1] == v.Type.Shape[1] && u.Type.Shape[2] == v.Type.Shape[2] {
@@ -69,7 +69,7 @@ func regionNet(r *rand.Rand) *ir.Graph {
 			} else if c := v.Type.Shape[1]; r.IntN(2) == 0 {
 				w = add(&op.Conv{Group: c, Pads: []int{1, 1, 1, 1}}, v, random(c, 1, 3, 3), random(c))
 			} else if r.IntN(4) == 0 {
-				w = add(&op.Sigmoid{}, v)
+				w = add([]ir.Op{&op.Sigmoid{}, &op.HardSigmoid{Alpha: 0.25, Beta: 0.5}, &op.Exp{}}[r.IntN(3)], v)
 			} else if r.IntN(2) == 0 && v.Type.Shape[2] < 20 {
 				k, out, s := 1+r.IntN(3), 1+r.IntN(40), 1+r.IntN(2)
 				o := &op.ConvTranspose{Group: 1, Strides: []int{s, s}, Dilations: []int{1 + r.IntN(2), 1}, OutputPadding: []int{r.IntN(s), r.IntN(s)}}

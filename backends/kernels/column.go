@@ -34,32 +34,32 @@ type colArgs struct {
 
 // columnKernels are the native functions of a level, whose registers have so many numbers of 64 bits.
 type columnKernels struct {
-	lanes                              int
-	ops                                [numColumnOps]kernel
-	scale                              kernel
-	from8, from16                      kernel
-	from32                             kernel
-	to8, to16                          kernel
-	float8, float2, float4x2           kernel              // 8 pixels by a block of channels, wide() by 2, 4 by 2
-	floatDeep                          kernel              // 8 pixels by a block of channels, kept apart
-	float1                             [panelBlocks]kernel // a pixel by blocks, less 1
-	winogradIn, winogradOut            kernel              // of fields
-	maxFloats, maxPlanes               kernel
-	meanFloats, averageFloats          kernel
-	planes                             [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
-	widen, grid, line, relu, addFloats kernel
-	clip, leaky, hardSwish, mulFloats  kernel             // of floats
-	sigmoid, swish, tanh               kernel             // likewise
-	blend                              [2][2][2][2]kernel // by bytes of the operands and of the result, less 1; with signs
-	bytes, words                       poolKernels        // of elements of 8 and 16 bits
-	rescale8, rescale16                kernel
-	nearest                            [2]nearestKernels // by bytes of an element, less 1
-	splitBlend                         kernel
-	multiply                           [2][2]kernel // by bytes of the operands, less 1
-	finish16                           kernel
-	rows, quantize, reals              [2]kernel // by bytes of an element, less 1
-	weave, quantizeWeave               kernel
-	winograd                           winogradKernels
+	lanes                                       int
+	ops                                         [numColumnOps]kernel
+	scale                                       kernel
+	from8, from16                               kernel
+	from32                                      kernel
+	to8, to16                                   kernel
+	float8, float2, float4x2                    kernel              // 8 pixels by a block of channels, wide() by 2, 4 by 2
+	floatDeep                                   kernel              // 8 pixels by a block of channels, kept apart
+	float1                                      [panelBlocks]kernel // a pixel by blocks, less 1
+	winogradIn, winogradOut                     kernel              // of fields
+	maxFloats, maxPlanes                        kernel
+	meanFloats, averageFloats                   kernel
+	planes                                      [2]floatPart // by 4 and 6 channels: the kernel and its registers of pixels
+	widen, grid, line, relu, addFloats          kernel
+	clip, leaky, hardSwish, mulFloats           kernel             // of floats
+	sigmoid, swish, tanh, exp, elu, hardSigmoid kernel             // likewise
+	blend                                       [2][2][2][2]kernel // by bytes of the operands and of the result, less 1; with signs
+	bytes, words                                poolKernels        // of elements of 8 and 16 bits
+	rescale8, rescale16                         kernel
+	nearest                                     [2]nearestKernels // by bytes of an element, less 1
+	splitBlend                                  kernel
+	multiply                                    [2][2]kernel // by bytes of the operands, less 1
+	finish16                                    kernel
+	rows, quantize, reals                       [2]kernel // by bytes of an element, less 1
+	weave, quantizeWeave                        kernel
+	winograd                                    winogradKernels
 }
 
 // poolKernels are those over windows of one type of elements.

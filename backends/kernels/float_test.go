@@ -109,6 +109,10 @@ func TestElementwise(t *testing.T) {
 			HardSwish(l, got, a)
 			HardSwish(Generic, want, a)
 			same("hard swish")
+			alpha, beta := float32(r.NormFloat64()), []float32{0.5, 0, float32(math.Copysign(0, -1)), -0.25}[r.IntN(4)]
+			HardSigmoid(l, got, a, alpha, beta)
+			HardSigmoid(Generic, want, a, alpha, beta)
+			same("hard sigmoid")
 			AddFloats(l, got, a, b)
 			AddFloats(Generic, want, a, b)
 			same("sum")

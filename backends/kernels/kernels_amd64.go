@@ -73,9 +73,12 @@ const (
 	kMulFloatsAVX512
 	kLeakyFloatsAVX512
 	kHardSwishFloatsAVX512
+	kHardSigmoidFloatsAVX512
 	kSigmoidFloatsAVX512
 	kSwishFloatsAVX512
 	kTanhFloatsAVX512
+	kExpFloatsAVX512
+	kEluFloatsAVX512
 	kFloat8x2AVX512
 	kFloat4x2AVX512
 	kFloat8x1AVX512
@@ -187,9 +190,12 @@ const (
 	kMulFloatsAVX2
 	kLeakyFloatsAVX2
 	kHardSwishFloatsAVX2
+	kHardSigmoidFloatsAVX2
 	kSigmoidFloatsAVX2
 	kSwishFloatsAVX2
 	kTanhFloatsAVX2
+	kExpFloatsAVX2
+	kEluFloatsAVX2
 	kFloat6x2AVX2
 	kFloat4x2AVX2
 	kFloat8x1AVX2
@@ -405,12 +411,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		leakyFloatsAVX512(a)
 	case kHardSwishFloatsAVX512:
 		hardSwishFloatsAVX512(a)
+	case kHardSigmoidFloatsAVX512:
+		hardSigmoidFloatsAVX512(a)
 	case kSigmoidFloatsAVX512:
 		sigmoidFloatsAVX512(a)
 	case kSwishFloatsAVX512:
 		swishFloatsAVX512(a)
 	case kTanhFloatsAVX512:
 		tanhFloatsAVX512(a)
+	case kExpFloatsAVX512:
+		expFloatsAVX512(a)
+	case kEluFloatsAVX512:
+		eluFloatsAVX512(a)
 	case kFloat8x2AVX512:
 		float8x2AVX512(a)
 	case kFloat4x2AVX512:
@@ -633,12 +645,18 @@ func (k kernel) call(a unsafe.Pointer) {
 		leakyFloatsAVX2(a)
 	case kHardSwishFloatsAVX2:
 		hardSwishFloatsAVX2(a)
+	case kHardSigmoidFloatsAVX2:
+		hardSigmoidFloatsAVX2(a)
 	case kSigmoidFloatsAVX2:
 		sigmoidFloatsAVX2(a)
 	case kSwishFloatsAVX2:
 		swishFloatsAVX2(a)
 	case kTanhFloatsAVX2:
 		tanhFloatsAVX2(a)
+	case kExpFloatsAVX2:
+		expFloatsAVX2(a)
+	case kEluFloatsAVX2:
+		eluFloatsAVX2(a)
 	case kFloat6x2AVX2:
 		float6x2AVX2(a)
 	case kFloat4x2AVX2:
@@ -1000,6 +1018,9 @@ func leakyFloatsAVX512(a unsafe.Pointer)
 func hardSwishFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
+func hardSigmoidFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
 func sigmoidFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
@@ -1007,6 +1028,12 @@ func swishFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
 func tanhFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func expFloatsAVX512(a unsafe.Pointer)
+
+//go:noescape
+func eluFloatsAVX512(a unsafe.Pointer)
 
 //go:noescape
 func float8x2AVX512(a unsafe.Pointer)
@@ -1342,6 +1369,9 @@ func leakyFloatsAVX2(a unsafe.Pointer)
 func hardSwishFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
+func hardSigmoidFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
 func sigmoidFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
@@ -1349,6 +1379,12 @@ func swishFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tanhFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func expFloatsAVX2(a unsafe.Pointer)
+
+//go:noescape
+func eluFloatsAVX2(a unsafe.Pointer)
 
 //go:noescape
 func float6x2AVX2(a unsafe.Pointer)

@@ -10,10 +10,10 @@ import (
 // is small, as n is 0 there.
 
 // expTable are the numbers that the kernels of gen/sigmoid.go want, each as often as AVX2 has lanes; the order is known there.
-var expTable = func() (t [19][8]float32) {
+var expTable = func() (t [21][8]float32) {
 	sign, round := float32(math.Copysign(0, -1)), math.Float32frombits(magic)
 	for i, v := range [len(t)]float32{log2e, round, ln2High, ln2Low, expTerms[0], expTerms[1], expTerms[2], expTerms[3], expTerms[4], expTerms[5],
-		1, 2, sign, math.Float32frombits(1<<31 - 1), leastExp, mostTanh, leastSwish, round - raised, 1.0 / (1 << raised)} {
+		1, 2, sign, math.Float32frombits(1<<31 - 1), round - raised, 1.0 / (1 << raised), leastExp, mostTanh, leastSwish, mostExp, leastElu} {
 		for j := range t[i] {
 			t[i][j] = v
 		}
@@ -28,6 +28,10 @@ const (
 	ln2Low  = math.Ln2 - ln2High
 	// Of a number below leastExp the exponential is 0 as a float32.
 	leastExp = -104
+	// That of one above mostExp is infinite.
+	mostExp = 89
+	// That of one below leastElu is less than what a 1 shows of it.
+	leastElu = -26
 	// That of one below leastSwish is 0 even where it is raised, that is times 2^raised.
 	leastSwish = -160
 	raised     = 64
@@ -103,23 +107,49 @@ func tanh(x float32) float32 {
 	return math.Float32frombits(math.Float32bits(p/(p+2)) | math.Float32bits(x)&(1<<31))
 }
 
+func exp32(x float32) float32 {
+	if x > mostExp {
+		x = mostExp
+	}
+	return raisedExp(x, leastExp, 0)
+}
+
+func elu(x, alpha float32) float32 {
+	if !(x < 0) {
+		return x
+	}
+	p, n := reduced(max(x, leastElu))
+	s := power(int32(n))
+	return alpha * (float32(p*s) + (s - 1))
+}
+
 // Sigmoid computes dst = 1/(1+exp(-src)).
 func Sigmoid(level Level, dst, src []float32) {
-	expLike(level, func(k *columnKernels) kernel { return k.sigmoid }, sigmoid, dst, src)
+	expLike(level, func(k *columnKernels) kernel { return k.sigmoid }, sigmoid, dst, src, 0)
 }
 
 // Swish computes dst = src/(1+exp(-src)); of -Inf it is NaN, as a product of two numbers.
 func Swish(level Level, dst, src []float32) {
-	expLike(level, func(k *columnKernels) kernel { return k.swish }, swish, dst, src)
+	expLike(level, func(k *columnKernels) kernel { return k.swish }, swish, dst, src, 0)
 }
 
 // Tanh computes the hyperbolic tangent.
 func Tanh(level Level, dst, src []float32) {
-	expLike(level, func(k *columnKernels) kernel { return k.tanh }, tanh, dst, src)
+	expLike(level, func(k *columnKernels) kernel { return k.tanh }, tanh, dst, src, 0)
 }
 
-// expLike runs a kernel of gen/sigmoid.go, or f.
-func expLike(level Level, native func(*columnKernels) kernel, f func(float32) float32, dst, src []float32) {
+// Exp computes the exponential.
+func Exp(level Level, dst, src []float32) {
+	expLike(level, func(k *columnKernels) kernel { return k.exp }, exp32, dst, src, 0)
+}
+
+// Elu computes dst = src, or alpha*(exp(src)-1) where that is negative.
+func Elu(level Level, dst, src []float32, alpha float32) {
+	expLike(level, func(k *columnKernels) kernel { return k.elu }, func(x float32) float32 { return elu(x, alpha) }, dst, src, alpha)
+}
+
+// expLike runs a kernel of gen/sigmoid.go, which may want a number, or f.
+func expLike(level Level, native func(*columnKernels) kernel, f func(float32) float32, dst, src []float32, number float32) {
 	src = src[:len(dst)]
 	k := columnsOf(level)
 	if k == nil {
@@ -129,7 +159,7 @@ func expLike(level Level, native func(*columnKernels) kernel, f func(float32) fl
 		return
 	}
 	run := func(dst, src []float32, count int) {
-		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), b: unsafe.Pointer(&expTable), count: count}
+		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), b: unsafe.Pointer(&expTable), count: count, add: int64(math.Float32bits(number))}
 		native(k).call(unsafe.Pointer(&a))
 	}
 	step := 2 * k.lanes * expRegs

@@ -16,6 +16,13 @@ var exponentials = []struct {
 }{
 	{"sigmoid", Sigmoid, func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, 2},
 	{"tanh", Tanh, math.Tanh, 2},
+	{"exp", Exp, math.Exp, 2},
+	{"elu", func(level Level, dst, src []float32) { Elu(level, dst, src, 1.25) }, func(x float64) float64 {
+		if x < 0 {
+			return 1.25 * math.Expm1(x)
+		}
+		return x
+	}, 3},
 	{"swish", Swish, func(x float64) float64 { return x * (1 / (1 + math.Exp(-x))) }, 3},
 }
 

@@ -81,6 +81,7 @@ func generate() (map[string][]byte, error) {
 		l.elementwises()
 		l.leakyFloats()
 		l.hardSwishFloats()
+		l.hardSigmoidFloats()
 		l.exponentials()
 		wide := 6 // pixels that leave registers for weights, an element and a product
 		if zmm {

@@ -19,11 +19,13 @@ const (
 	expTwo
 	expSign
 	expMagnitude
-	expLeast
-	expMostTanh
-	expLeastSwish
 	expRaised
 	expLower
+	expLeast // from here on limits
+	expMostTanh
+	expLeastSwish
+	expMost
+	expLeastElu
 )
 
 // exps writes functions of x that are made of an exponential, as kernels/sigmoid.go has them. Each register of x has four: r, q, n and t.
@@ -40,7 +42,15 @@ func (a exps) t(i int) reg.VecPhysical { return a.v(4*i + 3) }
 // limit holds a number for all x.
 func (a exps) limit() reg.VecPhysical { return a.v(12) }
 
-// number is one of the table: with AVX-512 in a register.
+// other holds another number.
+func (a exps) other() reg.VecPhysical {
+	if a.zmm {
+		return a.v(31)
+	}
+	return a.v(15)
+}
+
+// number is one of the table, but no limit: with AVX-512 in a register.
 func (a exps) number(i int) operand.Op {
 	if a.zmm {
 		return a.v(13 + i)
@@ -57,13 +67,15 @@ func (a exps) each(f func(i int)) {
 
 func (a lanes) exponentials() {
 	e := exps{a, reg.RBX}
-	e.function("sigmoidFloats", expLeast, func(src reg.Register) { e.sigmoid(src, expRound) })
-	e.function("swishFloats", expLeastSwish, e.swish)
-	e.function("tanhFloats", expMostTanh, e.tanh)
+	e.function("sigmoidFloats", expLeast, nil, func(src reg.Register) { e.sigmoid(src, expRound) })
+	e.function("swishFloats", expLeastSwish, nil, e.swish)
+	e.function("tanhFloats", expMostTanh, nil, e.tanh)
+	e.function("expFloats", expLeast, at(e.table, 32*expMost), e.exp)
+	e.function("eluFloats", expLeastElu, field(colAdd), e.elu)
 }
 
-// function writes one that reads x into r and computes the result in q.
-func (a exps) function(name string, limit int, body func(src reg.Register)) {
+// function writes one that reads x into r and computes the result in q, with a limit and perhaps another number.
+func (a exps) function(name string, limit int, other operand.Op, body func(src reg.Register)) {
 	name += a.suffix()
 	a.begin(name, name+" does its work on expRegs registers at a time.")
 	src, dst, n := reg.RSI, reg.RDI, reg.RDX
@@ -72,8 +84,11 @@ func (a exps) function(name string, limit int, body func(src reg.Register)) {
 	a.MOVQ(field(colB), a.table)
 	a.MOVQ(field(colCount), n)
 	a.VBROADCASTSS(at(a.table, 32*limit), a.limit())
+	if other != nil {
+		a.VBROADCASTSS(other, a.other())
+	}
 	if a.zmm {
-		for i := range expLower + 1 {
+		for i := range expLeast {
 			a.VBROADCASTSS(at(a.table, 32*i), a.number(i))
 		}
 	}
@@ -116,10 +131,9 @@ func (a exps) power(n, t reg.VecPhysical) {
 	a.VPADDD(a.number(expOne), t, t)
 }
 
-// sigmoid leaves x in r. By one, of expRound and expRaised, the exponential of x below 0 is raised in the numerator.
-func (a exps) sigmoid(src reg.Register, by int) {
-	a.each(func(i int) { a.VORPS(a.number(expSign), a.r(i), a.r(i)) })
-	a.each(func(i int) { a.VMAXPS(a.r(i), a.limit(), a.r(i)) }) // NaN, if the second, stays
+// raised is the exponential of r in q, which one of expRound and expRaised may raise. r is at least the limit, but NaN stays.
+func (a exps) raised(by int) {
+	a.each(func(i int) { a.VMAXPS(a.r(i), a.limit(), a.r(i)) })
 	a.reduced()
 	a.each(func(i int) { a.VADDPS(a.number(expOne), a.q(i), a.q(i)) })
 	if a.zmm {
@@ -135,6 +149,12 @@ func (a exps) sigmoid(src reg.Register, by int) {
 		a.each(func(i int) { a.power(a.n(i), a.t(i)) })
 		a.each(func(i int) { a.VMULPS(a.t(i), a.q(i), a.q(i)) })
 	}
+}
+
+// sigmoid leaves x in r. By one, of expRound and expRaised, the exponential of x below 0 is raised in the numerator.
+func (a exps) sigmoid(src reg.Register, by int) {
+	a.each(func(i int) { a.VORPS(a.number(expSign), a.r(i), a.r(i)) })
+	a.raised(by)
 	sum := a.q
 	if by == expRaised {
 		a.each(func(i int) { a.VMULPS(a.number(expLower), a.q(i), a.t(i)) })
@@ -173,13 +193,47 @@ func (a exps) tanh(src reg.Register) {
 	a.each(func(i int) { a.VADDPS(a.r(i), a.r(i), a.r(i)) })
 	a.each(func(i int) { a.VMINPS(a.r(i), a.limit(), a.r(i)) }) // NaN, if the second, stays
 	a.reduced()
-	a.each(func(i int) { a.power(a.n(i), a.t(i)) })
-	a.each(func(i int) { a.VMULPS(a.t(i), a.q(i), a.q(i)) })
-	a.each(func(i int) { a.VSUBPS(a.number(expOne), a.t(i), a.t(i)) })
-	a.each(func(i int) { a.VADDPS(a.t(i), a.q(i), a.q(i)) })
+	a.less1()
 	a.each(func(i int) { a.VADDPS(a.number(expTwo), a.q(i), a.t(i)) })
 	a.each(func(i int) { a.VDIVPS(a.t(i), a.q(i), a.q(i)) })
 	a.each(func(i int) { a.VMOVUPS(at(src, i*a.bytes()), a.r(i)) })
 	a.each(func(i int) { a.VANDPS(a.number(expSign), a.r(i), a.r(i)) })
 	a.each(func(i int) { a.VORPS(a.r(i), a.q(i), a.q(i)) })
+}
+
+// less1 is what p in q and n stand for: the exponential less 1.
+func (a exps) less1() {
+	a.each(func(i int) { a.power(a.n(i), a.t(i)) })
+	a.each(func(i int) { a.VMULPS(a.t(i), a.q(i), a.q(i)) })
+	a.each(func(i int) { a.VSUBPS(a.number(expOne), a.t(i), a.t(i)) })
+	a.each(func(i int) { a.VADDPS(a.t(i), a.q(i), a.q(i)) })
+}
+
+func (a exps) exp(reg.Register) {
+	a.each(func(i int) { a.VMINPS(a.r(i), a.other(), a.r(i)) }) // NaN, if the second, stays
+	a.raised(expRound)
+}
+
+// elu takes alpha from the other register.
+func (a exps) elu(src reg.Register) {
+	const less = 1
+	a.each(func(i int) { a.VMAXPS(a.r(i), a.limit(), a.r(i)) })
+	a.reduced()
+	a.less1()
+	a.each(func(i int) { a.VMULPS(a.other(), a.q(i), a.q(i)) })
+	a.each(func(i int) { a.VMOVUPS(at(src, i*a.bytes()), a.r(i)) })
+	zero := a.v(14)
+	if a.zmm {
+		zero = a.v(30)
+	}
+	a.clear(zero)
+	if a.zmm {
+		a.each(func(i int) {
+			a.VCMPPS(operand.Imm(less), zero, a.r(i), reg.K1)
+			a.VBLENDMPS(a.q(i), a.r(i), reg.K1, a.q(i))
+		})
+		return
+	}
+	a.each(func(i int) { a.VCMPPS(operand.Imm(less), zero, a.r(i), a.t(i)) })
+	a.each(func(i int) { a.VBLENDVPS(a.t(i), a.q(i), a.r(i), a.q(i)) })
 }
