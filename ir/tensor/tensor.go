@@ -102,16 +102,33 @@ func (t *T) Permute(perm []int) *T {
 		shape[i], stride[i] = t.Shape[p], from[p]
 	}
 	r := New(t.Elem, shape...)
-	i := 0
-	Walk(shape, stride, func(off int) {
-		if t.F != nil {
-			r.F[i] = t.F[off]
-		} else {
-			r.I[i] = t.I[off]
-		}
-		i++
-	})
+	// The last axes, where they stay where they are, are copied as one.
+	outer, block := len(perm), 1
+	for outer > 0 && perm[outer-1] == outer-1 {
+		outer--
+		block *= shape[outer]
+	}
+	permute(r.F, t.F, shape[:outer], stride[:outer], block)
+	permute(r.I, t.I, shape[:outer], stride[:outer], block)
 	return r
+}
+
+// permute fills dst, unless it is nil, with blocks of src.
+func permute[E any](dst, src []E, shape, stride []int, block int) {
+	i := 0
+	switch {
+	case dst == nil:
+	case block == 1: // a call of copy would cost more
+		Walk(shape, stride, func(off int) {
+			dst[i] = src[off]
+			i++
+		})
+	default:
+		Walk(shape, stride, func(off int) {
+			copy(dst[i:i+block], src[off:])
+			i += block
+		})
+	}
 }
 
 // Walk calls f with the offset of every element of shape under the given strides, the last axis fastest.
