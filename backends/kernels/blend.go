@@ -14,6 +14,7 @@ type Blend struct {
 	add, lo, hi      int64
 	level            Level
 	k                *columnKernels
+	natural          [2]bool // elements of either tensor are known not to be negative
 }
 
 // blendArgs is what the kernels of gen/blend.go take. They write to rows and to the last three, their scratch.
@@ -65,9 +66,10 @@ func NewBlend(level Level, mulA, mulB, plus int64, q *Requant, zero int64) *Blen
 // Most bounds what is added to a sum, before the shift and after it.
 func (b *Blend) Most() int64 { return 2*(b.q.half+1) + abs(b.add) }
 
-// Settle spares the kernel ties to even where, for elements in the given ranges, all that matter go the same way. It tries every pair of
+// Settle makes use of the ranges of elements. It spares the kernel ties to even where all that matter go the same way: it tries every pair of
 // elements, if these are of 8 bits.
 func (b *Blend) Settle(fromA, toA, fromB, toB int64) {
+	b.natural = [2]bool{fromA >= 0, fromB >= 0}
 	if !b.q.even() || toA-fromA >= 1<<8 || toB-fromB >= 1<<8 {
 		return
 	}
@@ -97,12 +99,13 @@ func (b *Blend) Settle(fromA, toA, fromB, toB int64) {
 	}
 }
 
-// factors sets the words of a that elements are multiplied by, and tells whether the operands change places. Bytes take as few multiplications as
-// there can be: a pair of them is itself x + y<<16, so that it can be added instead.
-func (b *Blend) factors(a *blendArgs, bytes bool) (swap bool) {
+// factors sets the words of a that elements of so many bytes are multiplied by, and tells whether the operands change places. They take as few
+// multiplications as there can be: a pair of elements whose lower one is not negative is itself x + y<<16, so that it can be added instead.
+func (b *Blend) factors(a *blendArgs, sizeA, sizeB int) (swap bool) {
 	fits := func(m int64) bool { return m == int64(int16(m)) }
+	forms := [3]bool{true, sizeA == 1 || b.natural[0], sizeA == sizeB && (sizeB == 1 || b.natural[1])}
 	for twice := range int64(2) {
-		for form := range 3 {
+		for form, can := range forms {
 			x, y, todo := b.MulA, b.MulB, 0
 			if form == 2 {
 				x, y = y, x
@@ -111,7 +114,7 @@ func (b *Blend) factors(a *blendArgs, bytes bool) (swap bool) {
 				x, y, todo = x-1, y-1<<16, blendWhole
 			}
 			highX, highY := twice*x/2, twice*y/2
-			if bytes && fits(x-highX) && fits(y-highY) {
+			if can && fits(x-highX) && fits(y-highY) {
 				a.low, a.high = pair(x-highX, y-highY), pair(highX, highY)
 				a.todo |= todo | blendTwice*int(twice)
 				return form == 2
@@ -166,7 +169,7 @@ type BlendRows[A, B, Y uint8 | int16] struct {
 	r      Runs
 	kernel kernel
 	args   blendArgs // but for memory and counts
-	swap   bool      // the operands, which are of bytes, have changed places
+	swap   bool      // the operands, which are of one size, have changed places
 	step   int       // elements of a register
 }
 
@@ -179,7 +182,7 @@ func NewBlendRows[A, B, Y uint8 | int16](q *Blend, r Runs) *BlendRows[A, B, Y] {
 	}
 	b := &BlendRows[A, B, Y]{q: q, r: r, step: 8 * q.k.lanes / size}
 	b.args, b.kernel = q.args(kernels, size)
-	b.swap = b.q.factors(&b.args, sizeA+sizeB == 2)
+	b.swap = b.q.factors(&b.args, sizeA, sizeB)
 	b.args.rows, b.args.rowA, b.args.rowB, b.args.rowDst = r.Rows, sizeA*r.A, sizeB*r.B, size*r.Dst
 	if b.swap {
 		b.args.rowA, b.args.rowB = b.args.rowB, b.args.rowA

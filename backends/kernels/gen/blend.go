@@ -40,18 +40,17 @@ const blendPlaces = 7
 // The bits of blendTodo beside those of nearestRegs.todo.
 const (
 	blendTies  = 1 << (2 + iota) // ties matter
-	blendWhole                   // of bytes: the pair itself is added
-	blendTwice                   // of bytes: there is a high part
-	blendFar                     // of bytes: it is blendPlaces to the left
+	blendWhole                   // the pair itself is added
+	blendTwice                   // there is a high part
+	blendFar                     // it is blendPlaces to the left
 )
 
 // blend is Blend.Run, on tensors with elements of the given bytes. Pairs of words, of either tensor, are multiplied by pairs of
-// multipliers in two parts:
+// multipliers in up to two parts, whose sum p is as blendPairs says:
 //
-//	p = high.pair<<7 + low.pair + plus
 //	y = min(max((p >> shift, less its lowest bit where p is half way and that bit counts) + add, lo), hi)
 //
-// where plus has what rounding adds; of bytes, p is as blendBytes says. With sign, rounding is as in scaled instead: p + half + (p>>sign & tie). Packing saturates to 16 bits
+// where plus has what rounding adds. With sign, rounding is as in scaled instead: p + half + (p>>sign & tie). Packing saturates to 16 bits
 // and then to an element; as lo and hi are elements, limits come last.
 func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	name := fmt.Sprintf("blend%dx%dto%d%s", 8*bytesA, 8*bytesB, 8*to, a.suffix())
@@ -96,62 +95,72 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 			a.load(m, to)
 		}
 	}
-	var words []reg.VecPhysical
+	// steps are those of a row.
+	steps := func(name string, where blendWhere) {
+		var words []reg.VecPhysical
+		a.Label(name)
+		if inLanes {
+			a.load(at(x, 0), r.mixed[1])
+			a.load(at(y, 0), a.v(0))
+			a.VPUNPCKLBW(a.v(0), r.mixed[1], r.mixed[0])
+			a.VPUNPCKHBW(a.v(0), r.mixed[1], r.mixed[1])
+		}
+		for half := range halves {
+			where := func(bit uint32, label string, body func()) { where(bit, fmt.Sprint(label, half), body) }
+			pairs, sums := []reg.VecPhysical{a.v(0), a.v(1)}, []reg.VecPhysical{a.v(2 + 2*half), a.v(3 + 2*half)}
+			if inLanes {
+				a.VPUNPCKHBW(r.zero, r.mixed[half], pairs[1])
+				a.VPUNPCKLBW(r.zero, r.mixed[half], pairs[0])
+			} else {
+				extend(bytesA, half, x, pairs[0])
+				extend(bytesB, half, y, sums[0])
+				a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
+				a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
+			}
+			a.blendPairs(a.zmm && bytesA+bytesB == 2, pairs, sums, where, r)
+			a.blendRound(sums, pairs, sign, where, r)
+			where(nearestPlus, "sum", func() {
+				for _, p := range sums {
+					a.VPADDD(r.add, p, p)
+				}
+			})
+			a.VPACKSSDW(sums[1], sums[0], sums[0])
+			words = append(words, sums[0])
+		}
+		v, min, max := words[0], a.VPMINSW, a.VPMAXSW
+		if to == 1 {
+			a.VPACKUSWB(words[1], v, v)
+			if !inLanes {
+				a.VPERMQ(v, r.order, v)
+			}
+			min, max = a.VPMINUB, a.VPMAXUB
+		}
+		where(nearestLimits, "limited", func() {
+			max(r.lo, v, v)
+			min(r.hi, v, v)
+		})
+		a.store(v, at(dst, 0))
+		a.ADDQ(operand.I32(halves*a.bytes()/2*bytesA), x)
+		a.ADDQ(operand.I32(halves*a.bytes()/2*bytesB), y)
+		a.ADDQ(operand.I32(a.bytes()), dst)
+		a.DECQ(n)
+		a.JNE(operand.LabelRef(name))
+	}
 	a.Label("row")
 	for i, p := range tensors {
 		a.MOVQ(field(blendNextA+i), p)
 	}
 	a.MOVQ(field(blendCount), n)
-	a.Label("next")
-	if inLanes {
-		a.load(at(x, 0), r.mixed[1])
-		a.load(at(y, 0), a.v(0))
-		a.VPUNPCKLBW(a.v(0), r.mixed[1], r.mixed[0])
-		a.VPUNPCKHBW(a.v(0), r.mixed[1], r.mixed[1])
+	var forms []uint32
+	if !a.zmm && !sign {
+		forms = blendForms
 	}
-	for half := range halves {
-		pairs, sums := []reg.VecPhysical{a.v(0), a.v(1)}, []reg.VecPhysical{a.v(2 + 2*half), a.v(3 + 2*half)}
-		if inLanes {
-			a.VPUNPCKHBW(r.zero, r.mixed[half], pairs[1])
-			a.VPUNPCKLBW(r.zero, r.mixed[half], pairs[0])
-		} else {
-			extend(bytesA, half, x, pairs[0])
-			extend(bytesB, half, y, sums[0])
-			a.VPUNPCKHWD(sums[0], pairs[0], pairs[1])
-			a.VPUNPCKLWD(sums[0], pairs[0], pairs[0])
-		}
-		if a.zmm && bytesA+bytesB == 2 {
-			a.blendBytes(pairs, sums, todo, fmt.Sprint(half), r)
-		} else {
-			a.blendWords(pairs, sums, r)
-		}
-		a.blendRound(sums, pairs, sign, todo, fmt.Sprint(half), r)
-		a.where(todo, nearestPlus, fmt.Sprintf("sum%d", half), func() {
-			for _, p := range sums {
-				a.VPADDD(r.add, p, p)
-			}
-		})
-		a.VPACKSSDW(sums[1], sums[0], sums[0])
-		words = append(words, sums[0])
+	for _, form := range forms {
+		a.CMPL(todo, operand.Imm(uint64(form)))
+		a.JEQ(operand.LabelRef(fmt.Sprint("form", form)))
 	}
-	v, min, max := words[0], a.VPMINSW, a.VPMAXSW
-	if to == 1 {
-		a.VPACKUSWB(words[1], v, v)
-		if !inLanes {
-			a.VPERMQ(v, r.order, v)
-		}
-		min, max = a.VPMINUB, a.VPMAXUB
-	}
-	a.where(todo, nearestLimits, "limited", func() {
-		max(r.lo, v, v)
-		min(r.hi, v, v)
-	})
-	a.store(v, at(dst, 0))
-	a.ADDQ(operand.I32(halves*a.bytes()/2*bytesA), x)
-	a.ADDQ(operand.I32(halves*a.bytes()/2*bytesB), y)
-	a.ADDQ(operand.I32(a.bytes()), dst)
-	a.DECQ(n)
-	a.JNE(operand.LabelRef("next"))
+	steps("next", func(bit uint32, label string, body func()) { a.where(todo, bit, label, body) })
+	a.Label("end")
 	for i := range tensors {
 		a.MOVQ(field(blendRowA+i), n)
 		a.ADDQ(n, field(blendNextA+i))
@@ -159,6 +168,27 @@ func (a lanes) blend(bytesA, bytesB, to int, sign bool) {
 	a.DECQ(field(blendRows))
 	a.JNE(operand.LabelRef("row"))
 	a.end()
+	for _, form := range forms {
+		steps(fmt.Sprint("form", form), func(bit uint32, _ string, body func()) {
+			if form&bit != 0 {
+				body()
+			}
+		})
+		a.JMP(operand.LabelRef("end"))
+	}
+}
+
+// blendWhere runs a body where a bit of todo is set.
+type blendWhere func(bit uint32, label string, body func())
+
+// blendForms are values of todo that have steps of their own with AVX2: on a Zen 4, where a register takes few instructions, jumps over what is
+// not to be done take longer than these.
+var blendForms = []uint32{
+	nearestLimits,
+	nearestLimits | blendWhole,
+	nearestLimits | blendTwice,
+	nearestLimits | blendTwice | blendWhole,
+	nearestLimits | blendTwice | blendFar,
 }
 
 // blendRegs are the constants of blend.
@@ -177,7 +207,7 @@ func (r *blendRegs) numbers() []reg.VecPhysical {
 	return []reg.VecPhysical{r.high, r.low, r.plus, r.add, r.lo, r.hi, r.mask, r.tie, r.half}
 }
 
-// blendRegs leave registers 0 to 5 for sums, of which AVX2 uses four.
+// blendRegs leave registers 0 to 5 for sums, of which AVX2 uses four, and two for products.
 func (a lanes) blendRegs(sign bool) blendRegs {
 	r := blendRegs{high: a.v(6), low: a.v(7), plus: a.v(8), add: a.v(9), lo: a.v(10), hi: a.v(11), mask: a.v(12), tie: a.v(13), shift: reg.X14}
 	if sign {
@@ -190,50 +220,56 @@ func (a lanes) blendRegs(sign bool) blendRegs {
 	return r
 }
 
-// blendWords makes sums of registers of pairs, which it overwrites.
-func (a lanes) blendWords(pairs, sums []reg.VecPhysical, r blendRegs) {
-	for i, p := range sums {
-		a.VPMADDWD(r.high, pairs[i], p)
-		a.VPSLLD(operand.Imm(blendPlaces), p, p)
-		a.VPADDD(r.plus, p, p)
-		if a.zmm {
-			a.VPDPWSSD(r.low, pairs[i], p)
-			continue
-		}
-		a.VPMADDWD(r.low, pairs[i], pairs[i])
-		a.VPADDD(pairs[i], p, p)
-	}
-}
-
-// blendBytes is blendWords of bytes, which leave room in words: low.pair + plus, and as todo says the pair itself, as a number of 32 bits, and
-// high.pair or high.pair<<7. On a Zen 4, multiplications, shifts and what unpacks and packs share pipes, which additions need not.
-func (a lanes) blendBytes(pairs, sums []reg.VecPhysical, todo reg.Register, label string, r blendRegs) {
+// blendPairs makes sums of registers of pairs, which it overwrites: low.pair + plus, and as todo says the pair itself, as a number of 32 bits, and
+// high.pair or high.pair<<7. Bytes leave room in words for such a shift. On a Zen 4, multiplications, shifts and what unpacks and packs share pipes,
+// which additions need not.
+func (a lanes) blendPairs(bytes bool, pairs, sums []reg.VecPhysical, where blendWhere, r blendRegs) {
 	for _, p := range sums {
-		a.VMOVDQA32(r.plus, p)
+		a.VMOVAPS(r.plus, p)
 	}
-	a.where(todo, blendWhole, "whole"+label, func() {
+	where(blendWhole, "whole", func() {
 		for i, p := range sums {
 			a.VPADDD(pairs[i], p, p)
 		}
 	})
 	for i, p := range sums {
-		a.VPDPWSSD(r.low, pairs[i], p)
+		if a.zmm {
+			a.VPDPWSSD(r.low, pairs[i], p)
+			continue
+		}
+		product := a.v(4 + i)
+		a.VPMADDWD(r.low, pairs[i], product)
+		a.VPADDD(product, p, p)
 	}
-	a.where(todo, blendTwice, "once"+label, func() {
-		a.where(todo, blendFar, "near"+label, func() {
+	where(blendTwice, "once", func() {
+		if bytes {
+			where(blendFar, "near", func() {
+				for _, v := range pairs {
+					a.VPMULLW(r.places, v, v)
+				}
+			})
+			for i, p := range sums {
+				a.VPDPWSSD(r.high, pairs[i], p)
+			}
+			return
+		}
+		for _, v := range pairs {
+			a.VPMADDWD(r.high, v, v)
+		}
+		where(blendFar, "near", func() {
 			for _, v := range pairs {
-				a.VPMULLW(r.places, v, v)
+				a.VPSLLD(operand.Imm(blendPlaces), v, v)
 			}
 		})
 		for i, p := range sums {
-			a.VPDPWSSD(r.high, pairs[i], p)
+			a.VPADDD(pairs[i], p, p)
 		}
 	})
 }
 
 // blendRound is p >> shift, rounded. mask has the bits below a unit, and tie those that stay of what is half way. With AVX2, mask has the
 // unit, too, and tie what is left of an odd number that is half way, which is then one less.
-func (a lanes) blendRound(p, t []reg.VecPhysical, sign bool, todo reg.Register, label string, r blendRegs) {
+func (a lanes) blendRound(p, t []reg.VecPhysical, sign bool, where blendWhere, r blendRegs) {
 	each := func(body func(i int, p, t reg.VecPhysical)) {
 		for i := range p {
 			body(i, p[i], t[i])
@@ -254,7 +290,7 @@ func (a lanes) blendRound(p, t []reg.VecPhysical, sign bool, todo reg.Register, 
 		return
 	}
 	masks := []reg.Register{reg.K1, reg.K2}
-	a.where(todo, blendTies, "find"+label, func() {
+	where(blendTies, "find", func() {
 		each(func(i int, p, t reg.VecPhysical) {
 			if a.zmm {
 				a.VPTESTNMD(r.mask, p, masks[i])
@@ -265,7 +301,7 @@ func (a lanes) blendRound(p, t []reg.VecPhysical, sign bool, todo reg.Register, 
 		})
 	})
 	each(func(_ int, p, _ reg.VecPhysical) { a.VPSRAD(r.shift, p, p) })
-	a.where(todo, blendTies, "even"+label, func() {
+	where(blendTies, "even", func() {
 		each(func(i int, p, t reg.VecPhysical) {
 			if a.zmm {
 				a.VPANDD(r.tie, p, masks[i], p)
