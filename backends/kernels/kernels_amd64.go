@@ -270,6 +270,7 @@ const (
 	kQuantizeWeaveAVX512
 	kTurnAVX2
 	kTableVBMI
+	kPairTableVBMI
 	kRestAVX512
 	kRows8AVX512
 	kRows16AVX512
@@ -805,6 +806,8 @@ func (k kernel) call(a unsafe.Pointer) {
 		turnAVX2(a)
 	case kTableVBMI:
 		tableVBMI(a)
+	case kPairTableVBMI:
+		pairTableVBMI(a)
 	case kRestAVX512:
 		restAVX512(a)
 	case kRows8AVX512:
@@ -1607,6 +1610,9 @@ func turnAVX2(a unsafe.Pointer)
 
 //go:noescape
 func tableVBMI(a unsafe.Pointer)
+
+//go:noescape
+func pairTableVBMI(a unsafe.Pointer)
 
 //go:noescape
 func restAVX512(a unsafe.Pointer)

@@ -38604,12 +38604,14 @@ TEXT ·tableVBMI(SB), NOSPLIT, $0-8
 	MOVQ      (AX), SI
 	MOVQ      8(AX), DI
 	MOVQ      16(AX), BX
-	MOVQ      24(AX), DX
 	VMOVDQU32 (BX), Z0
 	VMOVDQU32 64(BX), Z1
 	VMOVDQU32 128(BX), Z2
 	VMOVDQU32 192(BX), Z3
-	JMP       test
+
+row:
+	MOVQ 24(AX), DX
+	JMP  test
 
 next:
 	VMOVDQU32 (SI), Z4
@@ -38638,6 +38640,71 @@ test:
 	VMOVDQU8   Z5, K2, (DI)
 
 done:
+	ADDQ 56(AX), SI
+	ADDQ 64(AX), DI
+	DECQ 48(AX)
+	JNE  row
+	VZEROUPPER
+	RET
+
+// func pairTableVBMI(a *byte)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·pairTableVBMI(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	MOVQ         (AX), SI
+	MOVQ         8(AX), DI
+	MOVQ         16(AX), BX
+	VMOVDQU32    (BX), Z0
+	VMOVDQU32    64(BX), Z1
+	VMOVDQU32    128(BX), Z2
+	VMOVDQU32    192(BX), Z3
+	MOVQ         40(AX), CX
+	MOVL         $0x0f0f0f0f, BX
+	VPBROADCASTD BX, Z6
+
+row:
+	MOVQ 24(AX), DX
+	JMP  test
+
+next:
+	VMOVDQU32  (SI), Z4
+	VMOVDQU32  (CX), Z5
+	ADDQ       $+64, CX
+	VPSLLW     $0x04, Z4, Z4
+	VPTERNLOGD $0xb8, Z5, Z6, Z4
+	VPMOVB2M   Z4, K1
+	VMOVDQA64  Z4, Z5
+	VPERMI2B   Z1, Z0, Z5
+	VPERMI2B   Z3, Z2, Z4
+	VMOVDQU8   Z4, K1, Z5
+	VMOVDQU32  Z5, (DI)
+	ADDQ       $+64, SI
+	ADDQ       $+64, DI
+
+test:
+	DECQ       DX
+	JGE        next
+	MOVQ       32(AX), BX
+	TESTQ      BX, BX
+	JEQ        done
+	KMOVQ      BX, K2
+	VMOVDQU8.Z (SI), K2, Z4
+	VMOVDQU8.Z (CX), K2, Z5
+	VPSLLW     $0x04, Z4, Z4
+	VPTERNLOGD $0xb8, Z5, Z6, Z4
+	VPMOVB2M   Z4, K1
+	VMOVDQA64  Z4, Z5
+	VPERMI2B   Z1, Z0, Z5
+	VPERMI2B   Z3, Z2, Z4
+	VMOVDQU8   Z4, K1, Z5
+	VMOVDQU8   Z5, K2, (DI)
+
+done:
+	ADDQ 56(AX), SI
+	ADDQ 64(AX), DI
+	ADDQ 72(AX), CX
+	DECQ 48(AX)
+	JNE  row
 	VZEROUPPER
 	RET
 

@@ -113,12 +113,12 @@ var (
 			tiles: kPointTilesAVX2, products: [2]productsForm{{kProducts4x2AVX2, 4, 2}, {kProducts5x2AVX2, 5, 2}}, pool: kPointPoolAVX2}}
 )
 
-// tableKernel looks bytes up. VBMI is no part of a level: without it portable code is as exact.
-func tableKernel(l Level) kernel {
+// tableKernels look bytes up, and pairs of bytes. VBMI is no part of a level: without it other code is as exact.
+func tableKernels(l Level) (one, pair kernel) {
 	if l == AVX512 && cpu.X86.HasAVX512VBMI {
-		return kTableVBMI
+		return kTableVBMI, kPairTableVBMI
 	}
-	return 0
+	return 0, 0
 }
 
 // restKernel is for AVX-512.

@@ -20,7 +20,7 @@ func requantKernels(Level, int, bool) (one, pool kernel) {
 
 func pixelsOf(Level) *pixelKernels { return nil }
 
-func tableKernel(Level) kernel { return 0 }
+func tableKernels(Level) (one, pair kernel) { return 0, 0 }
 
 const restKernel, turnKernel kernel = 0, 0
 

@@ -9,11 +9,15 @@ type Table[X uint8 | int16, Y uint8 | int16 | int64] struct {
 	kernel kernel // from bytes to bytes; 0 is none
 }
 
-// tableArgs is what the kernel of gen/table.go takes.
+// tableArgs is what the kernels of gen/table.go take.
 type tableArgs struct {
 	x, dst, t unsafe.Pointer
 	count     int
 	tail      uint64
+	y         unsafe.Pointer
+	rows      int // the kernel counts them down
+
+	nextX, nextDst, nextY int // bytes
 }
 
 // NewTable is the table t of the elements from first on. A table of bytes is looked up by registers where the CPU has VBMI.
@@ -23,14 +27,17 @@ func NewTable[X uint8 | int16, Y uint8 | int16 | int64](level Level, first X, t 
 		r.first, r.t = 0, make([]Y, 256)
 		copy(r.t[first:], t)
 		if unsafe.Sizeof(t[0]) == 1 {
-			r.kernel = tableKernel(level)
+			r.kernel, _ = tableKernels(level)
 		}
 	}
 	return r
 }
 
 // HasTables reports whether tables of bytes are looked up by registers.
-func HasTables(level Level) bool { return tableKernel(level) != 0 }
+func HasTables(level Level) bool {
+	one, _ := tableKernels(level)
+	return one != 0
+}
 
 // Run looks up as many elements as dst has; dst may be src.
 func (q *Table[X, Y]) Run(dst []Y, src []X) {
@@ -39,7 +46,7 @@ func (q *Table[X, Y]) Run(dst []Y, src []X) {
 	case len(dst) == 0:
 	case q.kernel != 0:
 		n := len(dst)
-		a := tableArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), t: unsafe.Pointer(&q.t[0]), count: n / 64, tail: 1<<(n%64) - 1}
+		a := tableArgs{x: unsafe.Pointer(&src[0]), dst: unsafe.Pointer(&dst[0]), t: unsafe.Pointer(&q.t[0]), count: n / 64, tail: 1<<(n%64) - 1, rows: 1}
 		q.kernel.call(unsafe.Pointer(&a))
 	case unsafe.Sizeof(src[0]) == 1:
 		t := (*[256]Y)(q.t)
@@ -51,4 +58,31 @@ func (q *Table[X, Y]) Run(dst []Y, src []X) {
 			dst[i] = q.t[int(x)-q.first]
 		}
 	}
+}
+
+// PairTable is a function of pairs of elements that are known by their low halves, t[x&15<<4|y&15]: each has at most 16 values, one after the
+// other. It is immutable.
+type PairTable struct {
+	t      *[256]uint8
+	kernel kernel
+}
+
+// NewPairTable is nil where tables are not looked up by registers.
+func NewPairTable(level Level, t *[256]uint8) *PairTable {
+	if _, k := tableKernels(level); k != 0 {
+		return &PairTable{t, k}
+	}
+	return nil
+}
+
+// Run looks up rows of pairs, whose results go to dst, which is neither x nor y.
+func (q *PairTable) Run(dst, x, y []uint8, r Runs) {
+	if r.N == 0 || r.Rows == 0 {
+		return
+	}
+	_, _, _ = x[(r.Rows-1)*r.A+r.N-1], y[(r.Rows-1)*r.B+r.N-1], dst[(r.Rows-1)*r.Dst+r.N-1]
+	whole := r.N &^ 63
+	a := tableArgs{x: unsafe.Pointer(&x[0]), dst: unsafe.Pointer(&dst[0]), t: unsafe.Pointer(q.t), count: r.N / 64, tail: 1<<(r.N%64) - 1, y: unsafe.Pointer(&y[0]),
+		rows: r.Rows, nextX: r.A - whole, nextDst: r.Dst - whole, nextY: r.B - whole}
+	q.kernel.call(unsafe.Pointer(&a))
 }

@@ -47,6 +47,39 @@ func testTable[X uint8 | int16, Y uint8 | int16 | int64](t *testing.T, l Level, 
 	}
 }
 
+func TestPairTable(t *testing.T) {
+	var table [256]uint8
+	for _, l := range native() {
+		q := NewPairTable(l, &table)
+		if q == nil {
+			continue // no VBMI
+		}
+		for seed := range uint64(200) {
+			r := rand.New(rand.NewPCG(seed, 29))
+			for i := range table {
+				table[i] = uint8(r.Uint32())
+			}
+			p := Runs{N: r.IntN(300), Rows: 1 + r.IntN(3)}
+			p.A, p.B, p.Dst = p.N+r.IntN(9), p.N+r.IntN(9), p.N+1+r.IntN(9)
+			x, y, got := make([]uint8, p.Rows*p.A), make([]uint8, p.Rows*p.B), make([]uint8, p.Rows*p.Dst)
+			for _, v := range [][]uint8{x, y, got} {
+				for i := range v {
+					v[i] = uint8(r.Uint32())
+				}
+			}
+			want := slices.Clone(got)
+			for row := range p.Rows {
+				for i := range p.N {
+					want[row*p.Dst+i] = table[x[row*p.A+i]%16*16+y[row*p.B+i]%16]
+				}
+			}
+			if q.Run(got, x, y, p); !slices.Equal(got, want) {
+				t.Fatalf("%v seed %d: %+v: got %v, want %v", l, seed, p, got, want)
+			}
+		}
+	}
+}
+
 func BenchmarkTable(b *testing.B) {
 	t, x := make([]uint8, 256), make([]uint8, 4096)
 	b.SetBytes(int64(len(x)))

@@ -116,14 +116,20 @@ func (r *blended) shape(m *Machine) bool {
 			return false
 		}
 	}
-	lines, ok := newLines(r.in[0], r.in[1], r.out)
+	var ok bool
+	r.runs, r.at, ok = runsOf(r.in, r.out)
+	return ok
+}
+
+// runsOf are the rows of elements of two operands and a result, and where they begin in each.
+func runsOf(in [2]*layout, out *layout) (r kernels.Runs, at [3]int, ok bool) {
+	lines, ok := newLines(in[0], in[1], out)
 	if !ok {
-		return false
+		return r, at, false
 	}
 	pitch := func(l *layout) int { return lines.from(l, 1) - lines.from(l, 0) }
-	r.runs = kernels.Runs{N: lines.width * r.out.c, Rows: lines.rows, A: pitch(r.in[0]), B: pitch(r.in[1]), Dst: pitch(r.out)}
-	r.at = [3]int{lines.from(r.in[0], 0), lines.from(r.in[1], 0), lines.from(r.out, 0)}
-	return true
+	r = kernels.Runs{N: lines.width * out.c, Rows: lines.rows, A: pitch(in[0]), B: pitch(in[1]), Dst: pitch(out)}
+	return r, [3]int{lines.from(in[0], 0), lines.from(in[1], 0), lines.from(out, 0)}, true
 }
 
 func (r *blended) run(s *State) {

@@ -14,6 +14,9 @@ type goMap struct {
 func (m *Machine) prepareMap(k *hw.Kernel, e *epilogue) runner {
 	r := m.prepareTable(k, false)
 	if r == nil {
+		r = m.preparePairs(k)
+	}
+	if r == nil {
 		r = m.prepareBlend(k)
 	}
 	if r == nil {

@@ -16,10 +16,13 @@ func randomMap(r *rand.Rand) *hw.Program {
 		shape := []int{1 + r.IntN(5), 1 + r.IntN(5), 1 + r.IntN(20)}
 		c, pixels := shape[2], shape[0]*shape[1]
 		k := &hw.Kernel{Name: "k", Kind: hw.KMap}
-		words := r.IntN(2) == 0 // that no bytes hold
+		words, nibbles := r.IntN(2) == 0, r.IntN(4) == 0 // words that no bytes hold
 		for i := range 1 + r.IntN(3) {
 			bits := 1 + r.IntN([]int{24, 12}[r.IntN(2)])
-			if words {
+			switch {
+			case nibbles:
+				bits = 1 + r.IntN(4)
+			case words:
 				bits = 9 + r.IntN(8)
 			}
 			lo := -r.Int64N(1 << bits)
@@ -110,7 +113,7 @@ func randomMap(r *rand.Rand) *hw.Program {
 // TestMap compares scalar programs by every level of this CPU with their definition, and sees that steps are fused and not fused.
 func TestMap(t *testing.T) {
 	for _, level := range kernels.Levels() {
-		fused, blends, splits, gates, tables, prims := 0, 0, 0, 0, 0, map[hw.Prim]int{}
+		fused, blends, splits, gates, pairs, tables, prims := 0, 0, 0, 0, 0, 0, map[hw.Prim]int{}
 		for seed := range uint64(1500) {
 			r := rand.New(rand.NewPCG(seed, 11))
 			p := randomMap(r)
@@ -129,6 +132,8 @@ func TestMap(t *testing.T) {
 				}
 			case *multiplied:
 				gates++
+			case *pairTabled:
+				pairs++
 			default:
 				tables++
 			}
@@ -155,6 +160,9 @@ func TestMap(t *testing.T) {
 		}
 		if fused < 100 || tables < 10 || min(blends, 10*splits, 5*gates) < 100 && level != kernels.Generic {
 			t.Errorf("%v: %d fused steps, %d tables and %d blended programs, %d of them split, and %d gates, want more", level, fused, tables, blends, splits, gates)
+		}
+		if pairs < 20 && kernels.HasTables(level) {
+			t.Errorf("%v: %d tables of pairs, want more", level, pairs)
 		}
 		for prim := range hw.Prims {
 			if prims[hw.Prim(prim)] < 20 {

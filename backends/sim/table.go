@@ -69,14 +69,56 @@ func (r *tabled[X, Y]) run(s *State) {
 	}
 }
 
-// single reports whether a program is a function of its only input, the same for all channels and pixels.
+// single reports whether a program is the same for all channels and pixels.
 func single(p *hw.Prog) bool {
 	for i := range p.Code {
 		if len(p.Code[i].Imm.V) > 1 {
 			return false
 		}
 	}
-	return len(p.In) == 1 && len(p.Code) > 0
+	return len(p.Code) > 0
+}
+
+// pairTabled is a Map of two inputs of up to 4 bits by a table of all pairs.
+type pairTabled struct {
+	k     *hw.Kernel
+	in    [2]*layout
+	out   *layout
+	table *kernels.PairTable
+	runs  kernels.Runs
+	at    [3]int // as in blended
+}
+
+// preparePairs is nil where the program is no function of two elements of at most 16 values in bytes, or registers look up no tables.
+func (m *Machine) preparePairs(k *hw.Kernel) runner {
+	if len(k.In) != 2 || !single(k.Prog) {
+		return nil
+	}
+	r := &pairTabled{k: k, in: [2]*layout{&m.layouts[k.In[0].ID], &m.layouts[k.In[1].ID]}, out: &m.layouts[k.Out.ID]}
+	a, b := k.Prog.In[0], k.Prog.In[1]
+	if r.in[0].kind != u8 || r.in[1].kind != u8 || r.out.kind != u8 || a.Hi-a.Lo > 15 || b.Hi-b.Lo > 15 {
+		return nil
+	}
+	var t [256]uint8
+	vals := make([]int64, k.Prog.Last()+1)
+	for x := a.Lo; x <= a.Hi; x++ {
+		for y := b.Lo; y <= b.Hi; y++ {
+			vals[0], vals[1] = x, y
+			t[(x-r.in[0].zero)&15<<4|(y-r.in[1].zero)&15] = uint8(k.Prog.Eval(vals, 0, 0) - r.out.zero)
+		}
+	}
+	var ok bool
+	if r.runs, r.at, ok = runsOf(r.in, r.out); !ok {
+		return nil
+	}
+	if r.table = kernels.NewPairTable(m.level, &t); r.table == nil {
+		return nil
+	}
+	return r
+}
+
+func (r *pairTabled) run(s *State) {
+	r.table.Run(s.bufs[r.k.Out.ID].u8[r.at[2]:], s.bufs[r.k.In[0].ID].u8[r.at[0]:], s.bufs[r.k.In[1].ID].u8[r.at[1]:], r.runs)
 }
 
 func lookup(p *hw.Prog) bool {
