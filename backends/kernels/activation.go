@@ -9,10 +9,8 @@ import (
 func LeakyRelu(level Level, dst, src []float32, alpha float32) {
 	src = src[:len(dst)]
 	done := 0
-	if k := columnsOf(level); k != nil && len(dst) >= 2*k.lanes {
-		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), count: len(dst) / (2 * k.lanes), add: int64(math.Float32bits(alpha))}
-		k.leaky.call(unsafe.Pointer(&a))
-		done = a.count * 2 * k.lanes
+	if k := columnsOf(level); k != nil {
+		done = k.elementwise(k.leaky, dst, src, colArgs{add: int64(math.Float32bits(alpha))})
 	}
 	for i := done; i < len(dst); i++ {
 		v := src[i]
@@ -31,7 +29,7 @@ func HardSwish(level Level, dst, src []float32) {
 	src = src[:len(dst)]
 	done := 0
 	if k := columnsOf(level); k != nil {
-		done = k.gated(k.hardSwish, dst, src, &hardSwishNumbers)
+		done = k.elementwise(k.hardSwish, dst, src, colArgs{b: unsafe.Pointer(&hardSwishNumbers)})
 	}
 	for i := done; i < len(dst); i++ {
 		v := float64(src[i])
@@ -44,19 +42,9 @@ func HardSigmoid(level Level, dst, src []float32, alpha, beta float32) {
 	src = src[:len(dst)]
 	done := 0
 	if k := columnsOf(level); k != nil {
-		done = k.gated(k.hardSigmoid, dst, src, &[3]float64{float64(alpha), float64(beta), 1})
+		done = k.elementwise(k.hardSigmoid, dst, src, colArgs{b: unsafe.Pointer(&[3]float64{float64(alpha), float64(beta), 1})})
 	}
 	for i := done; i < len(dst); i++ {
 		dst[i] = float32(min(max(float64(float64(alpha)*float64(src[i]))+float64(beta), 0), 1))
 	}
-}
-
-// gated runs a function that wants three numbers over whole registers and says how many elements it did.
-func (k *columnKernels) gated(f kernel, dst, src []float32, numbers *[3]float64) int {
-	n := len(dst) / (2 * k.lanes)
-	if n > 0 {
-		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), b: unsafe.Pointer(numbers), count: n}
-		f.call(unsafe.Pointer(&a))
-	}
-	return n * 2 * k.lanes
 }

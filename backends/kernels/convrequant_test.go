@@ -47,24 +47,7 @@ func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed 
 	for i := range x {
 		x[i] = X(extreme(r, lo, hi))
 	}
-	w, bias := make([]int32, oc*k), make([]int64, oc)
-	from, to, mul := make([]int64, oc), make([]int64, oc), make([]int64, oc)
-	for o := range oc {
-		bias[o], mul[o] = extreme(r, -1<<20, 1<<20), extreme(r, -1<<10, 1<<10)
-		from[o], to[o] = bias[o], bias[o]
-		for i := range k {
-			v := extreme(r, -128, 127)
-			w[o*k+i] = int32(v)
-			from[o] += min(v*lo, v*hi)
-			to[o] += max(v*lo, v*hi)
-		}
-	}
-	a, b := lo, hi
-	if r.IntN(2) == 0 {
-		a, b = lo+r.Int64N(9), hi-r.Int64N(9)
-	}
-	q := NewRequant(mul, []int64{20 + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
-	f := NewRequant32[X](l, q, oc, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, 0)
+	w, bias, q, f := randomRequant[X](l, r, oc, k, lo, hi, 20)
 	var at []int
 	for p := range oh * ow {
 		at = append(at, p/ow*pitch+p%ow*step)
@@ -104,4 +87,27 @@ func testRequantConv[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed 
 			t.Fatalf("%v seed %d: %d channels, %d by %d pixels: row %d, element %d: got %d, want %d", l, seed, oc, oh, ow, i/row, i%row, got, v)
 		}
 	}
+}
+
+// randomRequant are random weights of c channels with k each, biases, and a requantization, by no fewer places than least, of sums over elements
+// from lo to hi.
+func randomRequant[X uint8 | int16](l Level, r *rand.Rand, c, k int, lo, hi, least int64) (w []int32, bias []int64, q *Requant, f *Requant32[X]) {
+	w, bias = make([]int32, c*k), make([]int64, c)
+	from, to, mul := make([]int64, c), make([]int64, c), make([]int64, c)
+	for o := range c {
+		bias[o], mul[o] = extreme(r, -1<<20, 1<<20), extreme(r, -1<<10, 1<<10)
+		from[o], to[o] = bias[o], bias[o]
+		for i := range k {
+			v := extreme(r, -128, 127)
+			w[o*k+i] = int32(v)
+			from[o] += min(v*lo, v*hi)
+			to[o] += max(v*lo, v*hi)
+		}
+	}
+	a, b := lo, hi
+	if r.IntN(2) == 0 {
+		a, b = lo+r.Int64N(9), hi-r.Int64N(9)
+	}
+	q = NewRequant(mul, []int64{least + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
+	return w, bias, q, NewRequant32[X](l, q, c, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, 0)
 }

@@ -40,24 +40,7 @@ func testRequantDeep[X uint8 | int16](t *testing.T, l Level, r *rand.Rand, seed 
 		x[i] = X(extreme(r, lo, hi))
 	}
 	k := len(g.Taps)
-	w, bias := make([]int32, c*k), make([]int64, c)
-	from, to, mul := make([]int64, c), make([]int64, c), make([]int64, c)
-	for o := range c {
-		bias[o], mul[o] = extreme(r, -1<<20, 1<<20), extreme(r, -1<<10, 1<<10)
-		from[o], to[o] = bias[o], bias[o]
-		for i := range k {
-			v := extreme(r, -128, 127)
-			w[o*k+i] = int32(v)
-			from[o] += min(v*lo, v*hi)
-			to[o] += max(v*lo, v*hi)
-		}
-	}
-	a, b := lo, hi
-	if r.IntN(2) == 0 {
-		a, b = lo+r.Int64N(9), hi-r.Int64N(9)
-	}
-	q := NewRequant(mul, []int64{18 + r.Int64N(8)}, HalfEven, r.Int64N(2)*r.Int64N(99), a, b)
-	f := NewRequant32[X](l, q, c, func(c int) int64 { return from[c] }, func(c int) int64 { return to[c] }, 0)
+	w, bias, q, f := randomRequant[X](l, r, c, k, lo, hi, 18)
 	d := NewRequantDeep(l, g, w, bias, f)
 	if d == nil {
 		if l == AVX512 || c >= 16 {

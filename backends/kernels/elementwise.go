@@ -38,7 +38,7 @@ func Relu(level Level, dst, src []float32) {
 	src = src[:len(dst)]
 	done := 0
 	if k := columnsOf(level); k != nil {
-		done = k.elementwise(k.relu, dst, src, nil)
+		done = k.elementwise(k.relu, dst, src, colArgs{})
 	}
 	for i := done; i < len(dst); i++ {
 		dst[i] = max(src[i], 0)
@@ -49,17 +49,12 @@ func Relu(level Level, dst, src []float32) {
 func Clip(level Level, dst, src []float32, lo, hi float32) {
 	src = src[:len(dst)]
 	done := 0
-	if k := columnsOf(level); k != nil && hi != 0 && len(dst) > 0 { // of two zeros, the instruction takes either
-		n := len(dst) / (2 * k.lanes)
+	if k := columnsOf(level); k != nil && hi != 0 { // of two zeros, the instruction takes either
 		plus := math.Float32bits(0) // what makes -0 of the maximum with 0 a 0, else what changes nothing
 		if math.Float32bits(lo) != 0 {
 			plus = 1 << 31
 		}
-		a := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&src[0]), count: n, add: int64(plus), lo: int64(math.Float32bits(lo)), hi: int64(math.Float32bits(hi))}
-		if n > 0 {
-			k.clip.call(unsafe.Pointer(&a))
-		}
-		done = n * 2 * k.lanes
+		done = k.elementwise(k.clip, dst, src, colArgs{add: int64(plus), lo: int64(math.Float32bits(lo)), hi: int64(math.Float32bits(hi))})
 	}
 	for i := done; i < len(dst); i++ {
 		dst[i] = min(max(src[i], lo), hi)
@@ -71,7 +66,7 @@ func AddFloats(level Level, dst, a, b []float32) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	done := 0
 	if k := columnsOf(level); k != nil {
-		done = k.elementwise(k.addFloats, dst, a, b)
+		done = k.elementwise(k.addFloats, dst, a, colArgs{b: unsafe.Pointer(unsafe.SliceData(b))})
 	}
 	for i := done; i < len(dst); i++ {
 		dst[i] = a[i] + b[i]
@@ -83,18 +78,18 @@ func MulFloats(level Level, dst, a, b []float32) {
 	a, b = a[:len(dst)], b[:len(dst)]
 	done := 0
 	if k := columnsOf(level); k != nil {
-		done = k.elementwise(k.mulFloats, dst, a, b)
+		done = k.elementwise(k.mulFloats, dst, a, colArgs{b: unsafe.Pointer(unsafe.SliceData(b))})
 	}
 	for i := done; i < len(dst); i++ {
 		dst[i] = a[i] * b[i]
 	}
 }
 
-// elementwise runs a function over whole registers and says how many elements it did.
-func (k *columnKernels) elementwise(f kernel, dst, a, b []float32) int {
+// elementwise runs a function of src, and of what else is in args, over whole registers and says how many elements it did.
+func (k *columnKernels) elementwise(f kernel, dst, src []float32, args colArgs) int {
 	n := len(dst) / (2 * k.lanes)
 	if n > 0 {
-		args := colArgs{dst: unsafe.Pointer(&dst[0]), a: unsafe.Pointer(&a[0]), b: unsafe.Pointer(unsafe.SliceData(b)), count: n}
+		args.dst, args.a, args.count = unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0]), n
 		f.call(unsafe.Pointer(&args))
 	}
 	return n * 2 * k.lanes

@@ -82,8 +82,6 @@ func single(p *hw.Prog) bool {
 // pairTabled is a Map of two inputs of up to 4 bits by a table of all pairs.
 type pairTabled struct {
 	k     *hw.Kernel
-	in    [2]*layout
-	out   *layout
 	table *kernels.PairTable
 	runs  kernels.Runs
 	at    [3]int // as in blended
@@ -94,9 +92,9 @@ func (m *Machine) preparePairs(k *hw.Kernel) runner {
 	if len(k.In) != 2 || !single(k.Prog) {
 		return nil
 	}
-	r := &pairTabled{k: k, in: [2]*layout{&m.layouts[k.In[0].ID], &m.layouts[k.In[1].ID]}, out: &m.layouts[k.Out.ID]}
+	in, out := [2]*layout{&m.layouts[k.In[0].ID], &m.layouts[k.In[1].ID]}, &m.layouts[k.Out.ID]
 	a, b := k.Prog.In[0], k.Prog.In[1]
-	if r.in[0].kind != u8 || r.in[1].kind != u8 || r.out.kind != u8 || a.Hi-a.Lo > 15 || b.Hi-b.Lo > 15 {
+	if in[0].kind != u8 || in[1].kind != u8 || out.kind != u8 || a.Hi-a.Lo > 15 || b.Hi-b.Lo > 15 {
 		return nil
 	}
 	var t [256]uint8
@@ -104,11 +102,11 @@ func (m *Machine) preparePairs(k *hw.Kernel) runner {
 	for x := a.Lo; x <= a.Hi; x++ {
 		for y := b.Lo; y <= b.Hi; y++ {
 			vals[0], vals[1] = x, y
-			t[(x-r.in[0].zero)&15<<4|(y-r.in[1].zero)&15] = uint8(k.Prog.Eval(vals, 0, 0) - r.out.zero)
+			t[(x-in[0].zero)&15<<4|(y-in[1].zero)&15] = uint8(k.Prog.Eval(vals, 0, 0) - out.zero)
 		}
 	}
-	var ok bool
-	if r.runs, r.at, ok = runsOf(r.in, r.out); !ok {
+	r, ok := &pairTabled{k: k}, false
+	if r.runs, r.at, ok = runsOf(in, out); !ok {
 		return nil
 	}
 	if r.table = kernels.NewPairTable(m.level, &t); r.table == nil {
